@@ -1,0 +1,1 @@
+"""Data Sandbox: a secure sandbox for conditional public data."""

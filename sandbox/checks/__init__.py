@@ -1,0 +1,1 @@
+"""What runs in a data container: import, release preparation, output checks."""

@@ -1,0 +1,1 @@
+"""Bootstrap of a machine: engine, tools, images, Compose, doctor."""

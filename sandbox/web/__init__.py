@@ -1,0 +1,1 @@
+"""The portal: FastAPI pages and API; thin views."""
