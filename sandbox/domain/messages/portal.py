@@ -1,0 +1,5 @@
+"""Texts of the portal and its services."""
+
+from sandbox.domain.messages.message import Message
+
+MESSAGES: dict[str, Message] = {}
