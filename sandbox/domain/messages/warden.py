@@ -1,0 +1,39 @@
+"""Texts of the warden: launch and data specs, containers."""
+
+from sandbox.domain.messages.message import Message
+
+MESSAGES: dict[str, Message] = {
+    "spec_invalid": Message(
+        "启动说明未通过校验（{field}），没有启动任何容器。请从门户重新打开；再次出现请通知管理员核查。",
+        "The launch spec did not pass ({field}), so no container was started. Open it again from the portal; "
+        "if it happens again, ask an administrator to look into it.",
+    ),
+    "spec_expired": Message(
+        "启动说明已过期或已被撤回（有效期 60 秒），没有启动任何容器。请从门户重新打开。",
+        "The launch spec is past its 60 seconds or was withdrawn, so no container was started. Open it again from the portal.",
+    ),
+    "spec_used": Message(
+        "启动说明只能使用一次，这一份已经用过，没有启动任何容器。请从门户重新打开。",
+        "A launch spec works once and this one was used, so no container was started. Open it again from the portal.",
+    ),
+    "sandbox_running": Message(
+        "该沙箱已在运行。请回到已打开的页面，或先关闭它再重新打开。",
+        "This sandbox is running already. Go back to its page, or close it first and open it again.",
+    ),
+    "sandbox_cut": Message(
+        "访问权在启动过程中被收回，沙箱已停止。原因见门户中的协议页面。",
+        "Access was withdrawn while the sandbox was starting, so it was stopped. The agreement's page in the portal says why.",
+    ),
+    "kernel_start_failed": Message(
+        "分析环境未能启动，已全部撤销，没有留下任何容器。请稍后重试；持续出现请联系管理员（{detail}）。",
+        "The analysis environment did not start and everything was undone. Try again shortly; if it lasts, tell an administrator ({detail}).",
+    ),
+    "data_start_failed": Message(
+        "数据处理容器未能启动，没有改动任何数据。请稍后重试；持续出现请联系管理员（{detail}）。",
+        "The data container did not start; no data was changed. Try again shortly; if it lasts, tell an administrator ({detail}).",
+    ),
+    "warden_unavailable": Message(
+        "容器管理服务没有应答，按规定不启动任何环境。请稍后重试；持续出现请联系管理员。",
+        "The warden, which starts containers, gave no answer, so nothing is started. Try again shortly; if it lasts, tell an administrator.",
+    ),
+}
