@@ -15,8 +15,9 @@ SALT_BYTES = 16
 
 def record(
     db: Session,
-    now: datetime,
     kind: str,
+    *,
+    now: datetime,
     actor: Mapping[str, Any],
     refs: Mapping[str, str],
     data: Mapping[str, Any],
@@ -42,20 +43,34 @@ def record(
 
 
 def pending(db: Session, limit: int = 100) -> Sequence[Outbox]:
-    """Return committed rows that are not in the log yet, oldest first."""
-    return db.scalars(select(Outbox).where(Outbox.shipped_index.is_(None)).order_by(Outbox.seq.nulls_last(), Outbox.id).limit(limit)).all()
+    """Return committed rows that are not in the log yet: those that have a place first, in its order, then the others by age."""
+    order = (Outbox.seq.is_(None), Outbox.boot, Outbox.seq, Outbox.id)
+    return db.scalars(select(Outbox).where(Outbox.shipped_index.is_(None)).order_by(*order).limit(limit)).all()
 
 
 def sequence(db: Session, boot: str, first: int, limit: int = 100) -> Sequence[Outbox]:
-    """Give the oldest rows without one their place (`boot`, `seq` from `first` on) and return all that wait, in order.
+    """Give the oldest rows without one their place (`boot`, `seq` from `first` on); return all of this boot that wait, in order.
 
-    Places are given by the one shipper and only to committed rows: ids may be committed out of order, `seq` never has a gap.
+    Only the one shipper places, and only what is committed: ids may be committed out of order, `seq` never has a gap.
     """
-    fresh = db.scalars(select(Outbox).where(Outbox.shipped_index.is_(None), Outbox.seq.is_(None)).order_by(Outbox.id).limit(limit)).all()
-    for number, row in enumerate(fresh, start=first):
+    unplaced = select(Outbox).where(Outbox.shipped_index.is_(None), Outbox.boot.is_(None)).order_by(Outbox.id).limit(limit)
+    for number, row in enumerate(db.scalars(unplaced).all(), start=first):
         row.boot, row.seq = boot, number
     db.flush()
-    return db.scalars(select(Outbox).where(Outbox.shipped_index.is_(None), Outbox.boot == boot).order_by(Outbox.seq).limit(limit)).all()
+    waiting = select(Outbox).where(Outbox.shipped_index.is_(None), Outbox.boot == boot).order_by(Outbox.seq).limit(limit)
+    return db.scalars(waiting).all()
+
+
+def displace(db: Session, boot: str) -> int:
+    """Take their place from waiting rows of other boots than `boot` (call once, when a new boot begins); return how many.
+
+    A row that the log had taken but not acknowledged is then recorded twice, which is better than not at all.
+    """
+    left = db.scalars(select(Outbox).where(Outbox.shipped_index.is_(None), Outbox.boot.is_not(None), Outbox.boot != boot)).all()
+    for row in left:
+        row.boot = row.seq = None
+    db.flush()
+    return len(left)
 
 
 def mark_shipped(row: Outbox, index: int) -> None:
