@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sandbox.domain.states import Role
+from sandbox.domain.states import BodyKind, Role
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,7 @@ class Grant:
 
     role: Role
     body: str | None = None
+    body_kind: BodyKind | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Actor:
         return {
             "login": self.login or "",
             "active": self.active,
-            "roles": [{"role": grant.role.value, "body": grant.body} for grant in self.roles],
+            "roles": [{"role": grant.role.value, "body": grant.body, "body_kind": grant.body_kind} for grant in self.roles],
         }
 
 

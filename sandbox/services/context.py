@@ -53,8 +53,8 @@ class Decision(Protocol):
 class Policy(Protocol):
     """Who decides (`sandbox.adapters.opa.Policy`); never raises, an answer that did not come is a no."""
 
-    def decide(self, package: str, input: Mapping[str, Any]) -> Decision:  # noqa: A002 - OPA's own word
-        """Ask `package` about `input`."""
+    def decide(self, package: str, facts: Mapping[str, Any], /) -> Decision:
+        """Ask `package` about `facts`."""
         ...
 
 

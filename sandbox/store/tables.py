@@ -270,14 +270,15 @@ class Condition(Made, Table):
 
 
 class Version(Made, Table):
-    """A version of a dataset: from an uploaded file by an import job; paths are relative to the home."""
+    """A version of a dataset: from an uploaded file by an import job; paths (of directories) are relative to the home."""
 
     __tablename__ = "version"
     dataset_id: Mapped[str] = ref("dataset.id")
     number: Mapped[int]
     state: Mapped[st.VersionState]
     upload_path: Mapped[str]
-    description_path: Mapped[str | None]
+    file_name: Mapped[str]
+    description_name: Mapped[str | None]
     source_path: Mapped[str | None]
     digest: Mapped[str | None] = mapped_column(String(64))
     rows: Mapped[int | None] = mapped_column(BigInteger)
