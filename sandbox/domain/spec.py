@@ -173,6 +173,11 @@ def plain(spec: Spec) -> dict[str, Any]:
     return whole
 
 
+def is_id(value: object) -> bool:
+    """Tell whether `value` has the form of an id of ours, so that it can be part of a path or name."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
 def timestamp(moment: datetime) -> str:
     """Return RFC 3339 in UTC with milliseconds and `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

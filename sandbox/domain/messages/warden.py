@@ -36,4 +36,16 @@ MESSAGES: dict[str, Message] = {
         "容器管理服务没有应答，按规定不启动任何环境。请稍后重试；持续出现请联系管理员。",
         "The warden, which starts containers, gave no answer, so nothing is started. Try again shortly; if it lasts, tell an administrator.",
     ),
+    "warden_unauthorized": Message(
+        "容器管理服务不认识这个令牌。请用 `sandbox doctor` 核查 secrets 目录。",
+        "The warden does not know this token. Let `sandbox doctor` look at the secrets.",
+    ),
+    "warden_forbidden": Message(
+        "令牌的持有者（{holder}）无权进行这项操作。",
+        "The holder of this token ({holder}) may not do this.",
+    ),
+    "sandbox_id_invalid": Message(
+        "沙箱编号应为 12 位小写字母和数字。",
+        "A sandbox id is 12 characters of 0-9 and a-z.",
+    ),
 }
