@@ -1,0 +1,94 @@
+"""From the outbox to the log: committed records in order, again and again until the log has them.
+
+A row is marked with its index only when the log has acknowledged it. If the portal ends in between, the row goes out once more
+under the new boot: twice on record is better than not at all, and `data.outbox` tells the two apart from two events.
+"""
+
+import asyncio
+import logging
+import threading
+from datetime import datetime
+from typing import Any
+
+from audit.client import Blob, Source
+from sandbox.domain.clock import system_clock
+from sandbox.domain.errors import Refusal
+from sandbox.store import outbox
+from sandbox.store.db import Database
+from sandbox.store.tables import Outbox
+
+_log = logging.getLogger(__name__)
+IDLE_SECONDS = 1.0
+
+
+class Shipper:
+    """The one task that ships; `kick` from any thread, `wait_recorded` from any thread but the loop's."""
+
+    def __init__(self, database: Database, url: str, token: str) -> None:
+        self._database = database
+        self._time: datetime = system_clock()
+        # No time-out: the row waits as long as the log is away; who must know asks `wait_recorded`.
+        self._source = Source(url, token, "portal", clock=lambda: self._time, timeout=float("inf"))
+        self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._shipped = threading.Condition()
+
+    async def run(self) -> None:
+        """Ship until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            while True:
+                self._wake.clear()
+                for row in await asyncio.to_thread(self._pending):
+                    await self._ship(row)
+                if not self._wake.is_set():
+                    with_timeout = asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
+                    await asyncio.gather(with_timeout, return_exceptions=True)
+        finally:
+            await self._source.close()
+
+    def kick(self) -> None:
+        """Something was committed."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def wait_recorded(self, outbox_id: int, seconds: float = 2.0) -> None:
+        """Return when that row is on record; Refusal `log_unavailable` (503) if that takes longer than `seconds`."""
+        self.kick()
+        with self._shipped:
+            if not self._shipped.wait_for(lambda: self._is_recorded(outbox_id), timeout=seconds):
+                raise Refusal("log_unavailable", status=503)
+
+    def _is_recorded(self, outbox_id: int) -> bool:
+        with self._database.reading() as db:
+            row = db.get(Outbox, outbox_id)
+            return row is not None and row.shipped_index is not None
+
+    def _pending(self) -> list[dict[str, Any]]:
+        with self._database.reading() as db:
+            return [
+                {
+                    "id": row.id,
+                    "created": row.created,
+                    "kind": row.kind,
+                    "actor": row.actor,
+                    "refs": row.refs,
+                    "data": row.data,
+                    "blobs": [Blob(name, "text", text.encode(), bytes.fromhex(row.salts[name])) for name, text in row.texts.items()],
+                }
+                for row in outbox.pending(db)
+            ]
+
+    async def _ship(self, row: dict[str, Any]) -> None:
+        self._time = row["created"]
+        data = {**row["data"], "outbox": row["id"]}
+        index = await self._source.append(row["kind"], actor=row["actor"], refs=row["refs"], data=data, blobs=row["blobs"])
+        await asyncio.to_thread(self._mark, row["id"], index)
+
+    def _mark(self, row_id: int, index: int) -> None:
+        with self._database.writing() as db:
+            row = db.get(Outbox, row_id)
+            if row is not None:
+                outbox.mark_shipped(row, index)
+        with self._shipped:
+            self._shipped.notify_all()

@@ -1,0 +1,5 @@
+"""`python -m sandbox.web`: the portal."""
+
+from sandbox.web.serve import main
+
+main()

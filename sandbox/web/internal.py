@@ -1,0 +1,201 @@
+"""The internal port (interfaces.md, 6): the hub asks for log-ins and launches, the guards for leases and exports.
+
+Reached from the networks `control` and `sessions` only; every call shows whose it is: the hub's token, or a session's own.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Request, WebSocket, WebSocketDisconnect
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from audit import tokens
+from sandbox.domain.errors import Refusal
+from sandbox.domain.messages import text
+from sandbox.domain.spec import sign
+from sandbox.services import accounts, sandboxes
+from sandbox.services.context import Context
+from sandbox.services.sandboxes import SESSION_LIFE, Launch
+from sandbox.web.process import LOG, OPA, Process
+
+RENEW_SECONDS = 5.0
+PORTAL_INTERNAL = "http://portal:8011"
+
+
+class Login(BaseModel):
+    """What the hub's form was given."""
+
+    login: str
+    password: str
+    otp: str | None = None
+    address: str = ""
+
+
+class Server(BaseModel):
+    """A named server of a person."""
+
+    login: str
+    server: str
+
+
+def create_internal(process: Process) -> FastAPI:
+    """Return the application of the internal port."""
+    app = FastAPI(title="Data Sandbox internal", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.process = process
+    app.state.hub_hash = process.settings.accepts("portal").get("hub", "")
+
+    @app.exception_handler(Refusal)
+    async def refused(_request: Request, refusal: Refusal) -> JSONResponse:
+        error = {"code": refusal.code, "message": text(refusal.code, **refusal.params), "field": refusal.field, "params": refusal.params}
+        return JSONResponse({"error": error}, refusal.status)
+
+    app.get("/healthz")(healthy)
+    app.post("/internal/hub/login")(log_in)
+    app.post("/internal/hub/launch")(launch)
+    app.post("/internal/hub/stopped")(stopped)
+    app.websocket("/internal/session/lease")(lease)
+    from sandbox.web import internal_exports  # noqa: PLC0415 - it needs `session` below
+
+    internal_exports.add(app)
+    return app
+
+
+def healthy() -> dict[str, bool]:
+    """Say that the portal serves."""
+    return {"ok": True}
+
+
+def the_hub(request: Request, authorization: Annotated[str, Header()] = "") -> Process:
+    """Go on for the hub only; 401 otherwise."""
+    given = hashlib.sha256(authorization.removeprefix("Bearer ").encode()).hexdigest()
+    if not hmac.compare_digest(given, request.app.state.hub_hash):
+        raise Refusal("token_invalid", status=401)
+    process: Process = request.app.state.process
+    return process
+
+
+def session_of(process: Process, authorization: str) -> tokens.Session:
+    """Return the session a token speaks for; Refusal 401 otherwise."""
+    try:
+        return tokens.verify(authorization.removeprefix("Bearer "), process.key.public_key(), time.time())
+    except tokens.TokenError as error:
+        raise Refusal(error.code, status=401) from error
+
+
+TheHub = Annotated[Process, Depends(the_hub)]
+
+
+def log_in(process: TheHub, form: Login) -> JSONResponse:
+    """Check a log-in for the hub; lock-outs and counters are kept either way."""
+
+    def check(ctx: Context) -> tuple[str | None, str | None]:
+        outcome = accounts.authenticate(
+            ctx.db, ctx.now, login=form.login, password=form.password, otp=form.otp, address=form.address, demo=process.settings.demo
+        )
+        login = outcome.person.login if outcome.person else None
+        refs = {"person": outcome.person.id} if outcome.person else {}
+        # What was typed as a name may be a password: only a known login is recorded.
+        ctx.record("login.accepted" if login else "login.refused", refs=refs, data={"code": outcome.code, "address": form.address[:64]})
+        return login, outcome.code
+
+    login, code = process.work.run(check)
+    if login is None:
+        raise Refusal(code or "login_failed", status=401)
+    return JSONResponse({"login": login})
+
+
+def launch(process: TheHub, server: Server) -> dict[str, Any]:
+    """Authorise a start: policy, then the durable record, then the signature (architecture, Start)."""
+
+    def decide(ctx: Context) -> tuple[dict[str, Any], int, str] | Refusal:
+        outcome = sandboxes.authorise(ctx, process.settings, login=server.login, server=server.server)
+        return outcome if isinstance(outcome, Refusal) else _plain(outcome)
+
+    outcome = process.work.run(decide, name="hub")
+    if isinstance(outcome, Refusal):
+        raise outcome
+    spec, record, boot = outcome
+    try:
+        process.wait_recorded(record)
+    except Refusal as refusal:
+        process.work.run(sandboxes.start_failed, server.server, refusal.code)
+        raise
+    token = tokens.sign(process.key, sandbox=server.server, boot=boot, exp=int(time.time() + SESSION_LIFE.total_seconds()))
+    spec["session"]["environment"] = {
+        "DATASANDBOX_SANDBOX": server.server,
+        "DATASANDBOX_BOOT": boot,
+        "DATASANDBOX_SESSION_TOKEN": token,
+        "DATASANDBOX_OPA_TOKEN": process.settings.secret("portal", "session-opa.token"),
+        "DATASANDBOX_LOG": LOG,
+        "DATASANDBOX_OPA": OPA,
+        "DATASANDBOX_PORTAL": PORTAL_INTERNAL,
+    }
+    return sign(spec, process.key)
+
+
+def _plain(plan: Launch) -> tuple[dict[str, Any], int, str]:
+    return plan.spec, plan.record.id, plan.boot
+
+
+def stopped(process: TheHub, server: Server) -> dict[str, bool]:
+    """Note that the hub has ended a session."""
+    process.work.run(sandboxes.stopped, server.server, name="hub")
+    return {"ok": True}
+
+
+async def lease(socket: WebSocket) -> None:
+    """Grant and renew a session's lease until it ends or is cut; the cut comes at once."""
+    process: Process = socket.app.state.process
+    try:
+        session = session_of(process, socket.headers.get("authorization", ""))
+    except Refusal:
+        await socket.close(4401)
+        return
+    await socket.accept()
+    with process.leases.stream(session.sandbox) as cuts:
+        reader = asyncio.create_task(_listen(process, socket, session))
+        try:
+            await _renew(process, socket, session, cuts)
+        except (WebSocketDisconnect, RuntimeError):
+            return  # the guard went away: its lease ends by itself
+        finally:
+            reader.cancel()
+
+
+async def _renew(process: Process, socket: WebSocket, session: tokens.Session, cuts: asyncio.Queue[str]) -> None:
+    while True:
+        message = await asyncio.to_thread(process.work.run, _lease_message, process, session)
+        if isinstance(message, str):
+            await socket.send_json({"type": "cut", "code": message})
+            await socket.close(4403)
+            return
+        await socket.send_json(message)
+        try:
+            code = await asyncio.wait_for(cuts.get(), RENEW_SECONDS)
+        except TimeoutError:
+            continue
+        await socket.send_json({"type": "cut", "code": code})
+        await socket.close(4403)
+        return
+
+
+def _lease_message(ctx: Context, process: Process, session: tokens.Session) -> dict[str, Any] | str:
+    message = sandboxes.lease_of(ctx, process.settings, sandbox_id=session.sandbox, boot=session.boot)
+    if not isinstance(message, str):
+        sandboxes.note_lease(ctx, session.boot)
+    return message
+
+
+async def _listen(process: Process, socket: WebSocket, session: tokens.Session) -> None:
+    while True:
+        message = await socket.receive_json()
+        if isinstance(message, dict) and message.get("type") == "activity" and isinstance(message.get("executions"), int):
+
+            def note(ctx: Context, executions: int = message["executions"]) -> None:
+                sandboxes.note_activity(ctx, session.boot, executions)
+
+            await asyncio.to_thread(process.work.run, note)
