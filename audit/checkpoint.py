@@ -122,7 +122,9 @@ def _parse(note: bytes, origin: str) -> tuple[Head, bytes, list[tuple[str, bytes
         for line in tail.removesuffix("\n").split("\n"):
             mark, signer, encoded = line.split(" ")
             require(mark == _SIGNATURE_MARK.strip(), "not a signature line")
-            signatures.append((signer, base64.b64decode(encoded, validate=True)))
+            blob = base64.b64decode(encoded, validate=True)
+            require(base64.b64encode(blob).decode() == encoded, "not the canonical form")
+            signatures.append((signer, blob))
         # The canonical text must come out again: no leading zeros, no second spelling of the same head.
         require(separator != "" and name == origin and tail.endswith("\n"), "not a note of this log")
         require(len(head.root) == 32 and _text(name, head) == f"{text}\n".encode(), "not the canonical form")

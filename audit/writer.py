@@ -45,7 +45,14 @@ class Log:
         self._signer = signer
         self._clock = clock
         self._lock = _lock(directory)
-        _check_vkey(directory / VKEY_NAME, signer.verifier)
+        try:
+            self._open(directory)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self, directory: Path) -> None:
+        _check_vkey(directory / VKEY_NAME, self._signer.verifier)
         self._blobs = Blobs(directory / "blobs")
         self._blobs.prepare()
         self._sequences = Sequences()
