@@ -50,7 +50,7 @@ needs := {
 # description: A17, an act traces to a person in service
 reasons contains "person_inactive" if not input.person.active == true
 
-reasons contains "person_unknown" if not login
+reasons contains "login_missing" if not login
 
 reasons contains "act_unknown" if not known_act
 
@@ -129,7 +129,7 @@ code("reviewer_of_body") := "other_body" if "reviewer" in roles
 code("reviewer_of_body") := "role_missing" if not "reviewer" in roles
 
 code(fact) := {
-	"anyone": "person_unknown",
+	"anyone": "login_missing",
 	"administrator": "role_missing",
 	"officer": "role_missing",
 	"auditor": "role_missing",

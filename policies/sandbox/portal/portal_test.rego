@@ -151,7 +151,7 @@ test_a_role_without_a_body_is_not_a_role_for_no_body if {
 
 test_nothing_known_denies if {
 	decision := portal.decision with input as {}
-	decision == {"allow": false, "reasons": ["act_unknown", "person_inactive", "person_unknown"], "obligations": {}}
+	decision == {"allow": false, "reasons": ["act_unknown", "login_missing", "person_inactive"], "obligations": {}}
 	anonymous := portal.decision with input as {"act": "dataset:read", "person": {"login": "", "active": true}}
-	anonymous.reasons == ["person_unknown"]
+	anonymous.reasons == ["login_missing"]
 }

@@ -16,7 +16,7 @@ MESSAGES: dict[str, Message] = {
         "该账号已停用，不能办理任何事项（第十七条：每项操作可追溯到在岗人员）。请联系管理员。",
         "This account is not active, so it may do nothing (article 17: every act traces to a person in service). Ask an administrator.",
     ),
-    "person_unknown": Message(
+    "login_missing": Message(
         "没有登录，无法确认是谁在操作（第十七条）。请先登录。",
         "Nobody is logged in, and every act needs a person (article 17). Log in first.",
     ),
@@ -143,9 +143,29 @@ MESSAGES: dict[str, Message] = {
         "有复核人员不同意放行该成果。请查看复核意见，修改后重新提交。",
         "A reviewer did not approve this export. Read the comments, change it and submit it again.",
     ),
-    # the hub and the one client
+    # the hub and what it asks
     "hub_unavailable": Message(
         "登录与启动服务（hub）没有应答。请稍后重试；持续出现请联系管理员。",
         "The service that starts sandboxes (hub) gave no answer. Try again shortly; if it lasts, tell an administrator.",
+    ),
+    "portal_unavailable": Message(
+        "门户没有应答，无法确认身份和许可，一律不放行。请稍后重试；持续出现请联系管理员。",
+        "The portal gave no answer, so neither identity nor permission is known and nothing goes on. Try again shortly; if it lasts, tell an administrator.",
+    ),
+    "start_refused": Message(
+        "沙箱没有启动：{why}",
+        "The sandbox was not started: {why}",
+    ),
+    "start_failed": Message(
+        "沙箱没有启动，已清理干净，可以重试：{why}",
+        "The sandbox did not start and was cleaned up; try again: {why}",
+    ),
+    "session_failed": Message(
+        "笔记本会话没有在规定时间内应答，已清理干净。请重试；持续出现请联系管理员。",
+        "The notebook session did not answer in time and was cleaned up. Try again; if it lasts, tell an administrator.",
+    ),
+    "server_busy": Message(
+        "沙箱正在启动或关闭中。请稍候几秒再试。",
+        "The sandbox is just starting or closing. Try again in a few seconds.",
     ),
 }

@@ -1,0 +1,32 @@
+"""Log-in: the hub shows the form, the portal knows the people (passwords, one-time codes, lock-out: all there)."""
+
+from typing import Any
+
+from jupyterhub.auth import Authenticator
+from tornado.web import HTTPError
+
+from hub_config.peers import PeerError, ask_portal
+from sandbox.settings import Settings
+
+
+class PortalAuthenticator(Authenticator):
+    """Asks the portal's internal log-in and believes its answer only."""
+
+    async def authenticate(self, handler: Any, data: dict[str, str]) -> str:
+        """Return the login the portal vouches for; HTTPError with the portal's reason otherwise.
+
+        The address is the client's as the proxy tells it: the portal locks out per account and address.
+        """
+        body = {
+            "login": data.get("username", ""),
+            "password": data.get("password", ""),
+            "otp": data.get("otp", ""),
+            "address": handler.request.remote_ip,
+        }
+        try:
+            answer = await ask_portal(Settings.from_env(), "login", body)
+            return str(answer["login"])
+        except PeerError as error:
+            raise HTTPError(503 if error.status >= 500 else 403, error.message) from error
+        except KeyError as error:
+            raise HTTPError(503, PeerError("portal_unavailable", 503).message) from error

@@ -1,0 +1,140 @@
+"""The spawner: the portal decides, the warden makes the kernel's side, then Docker makes the session's.
+
+Order matters. Docker would make a missing bind source as root's directory, and does not see a mount made later; so the
+session is created only when the warden's launch has returned. If either fails, both go.
+"""
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from docker.errors import APIError
+from dockerspawner import DockerSpawner
+from tornado.web import HTTPError
+
+from hub_config.peers import PeerError, ask_portal, ask_warden
+from sandbox.domain.uids import UIDS
+from sandbox.settings import Settings
+
+READY_SECONDS = 60  # until the session answers
+POLL_SECONDS = 0.1  # the hub's own backoff finds out seconds later
+TMP_BYTES = 64 * 1024 * 1024
+PIDS = 128
+
+
+class SandboxSpawner(DockerSpawner):
+    """One named server is one sandbox. Nothing a person sends chooses anything here."""
+
+    _executor = ThreadPoolExecutor(4)
+    _refused = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._settings = Settings.from_env()
+
+    async def start(self) -> tuple[str, int]:
+        """Start the pair and return the session's address; HTTPError with the reason, and nothing left, otherwise."""
+        self.user_options: dict[str, Any] = {}
+        self._refused = True
+        if not self.name:
+            raise HTTPError(403, PeerError("server_not_requested", 403).message)
+        try:
+            envelope = await ask_portal(self._settings, "launch", {"login": self.user.name, "server": self.name})
+            self._refused = False
+            places = await ask_warden(self._settings, "launch", envelope)
+            self._describe(envelope["spec"], places)
+            address: tuple[str, int] = await super().start()
+            await self._answers(*address)
+            return address
+        except PeerError as error:
+            await self._clean()
+            raise HTTPError(503 if error.status >= 500 else 403, error.message) from error
+        except BaseException:  # cancelled when it takes too long: what was made must go as well
+            await self._clean()
+            raise
+
+    def _describe(self, spec: dict[str, Any], places: dict[str, Any]) -> None:
+        """Set what DockerSpawner makes the session container from: all of it the portal's or ours."""
+        if spec["sandbox"] != self.name or spec["login"] != self.user.name:
+            raise PeerError("spec_invalid", 403)
+        session, owner = spec["session"], UIDS["session"]
+        self.image = session["image"]
+        self.object_name = f"ds-{self._settings.id}-session-{self.name}"
+        self.network_name = f"ds-{self._settings.id}-sessions"
+        self.mem_limit = session["memory"]
+        self.environment = {key: str(value) for key, value in session["environment"].items()}
+        # type=bind fails on a source that is not there; -v would make it
+        self.mounts = [
+            {"type": "bind", "source": places["sock"], "target": "/sock"},
+            {"type": "bind", "source": places["door"], "target": "/door"},
+        ]
+        self.extra_create_kwargs = {
+            "user": f"{owner}:{owner}",
+            "labels": {
+                "datasandbox.deployment": self._settings.id,
+                "datasandbox.role": "session",
+                "datasandbox.sandbox": self.name,
+            },
+        }
+        self.extra_host_config = {
+            "group_add": [str(UIDS["kernel"])],
+            "read_only": True,
+            "tmpfs": {"/tmp": f"size={TMP_BYTES},uid={owner},gid={owner},mode=0700,nosuid,nodev,noexec"},  # noqa: S108 - in the container
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges:true"],
+            "memswap_limit": session["memory"],
+            "pids_limit": PIDS,
+            "log_config": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
+        }
+
+    async def _answers(self, ip: str, port: int) -> None:
+        """Return when the session answers `/api`; RuntimeError with its last words when it ends or takes too long."""
+        url = f"http://{ip}:{port}{self.server.base_url}api"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as client:
+                for attempt in range(READY_SECONDS * 10):
+                    with contextlib.suppress(aiohttp.ClientError):
+                        async with client.get(url, timeout=aiohttp.ClientTimeout(total=2)) as answer:
+                            if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                                return
+                    if attempt % 10 == 9 and await self.poll() is not None:
+                        break
+                    await asyncio.sleep(POLL_SECONDS)
+        with contextlib.suppress(APIError):
+            words = await self.docker("logs", self.object_name, tail=40)
+            self.log.error("Session %s did not answer. Its last words:\n%s", self.name, words.decode(errors="replace"))
+        raise HTTPError(503, PeerError("session_failed", 503).message)
+
+    async def stop(self, now: bool = False) -> None:  # noqa: ARG002 - the signature is JupyterHub's; there is no gentle way
+        """End both halves. Idempotent."""
+        await self._clean()
+        self.clear_state()
+
+    async def run_post_stop_hook(self) -> None:
+        """Clean up and tell the portal, however the server ended: the hub calls `stop` only for one that still ran."""
+        await self._clean()
+        if self._refused or not self.name:
+            return  # the portal said so itself
+        try:
+            await ask_portal(self._settings, "stopped", {"login": self.user.name, "server": self.name})
+        except PeerError as error:
+            self.log.warning("The portal was not told that %s stopped (%s); it finds out by itself", self.name, error.code)
+
+    async def _clean(self) -> None:
+        """Remove the session container, then the kernel's side. What is not there is gone; what fails is tried again at the next start."""
+        if self._refused or not self.name:
+            return
+        name = f"ds-{self._settings.id}-session-{self.name}"
+        try:
+            await self.docker("remove_container", name, v=True, force=True)
+        except APIError as error:
+            if error.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                self.log.exception("Cannot remove %s", name)
+        self.object_id = ""
+        try:
+            await ask_warden(self._settings, "stop", {"sandbox": self.name})
+        except PeerError as error:
+            self.log.warning("The warden did not stop %s (%s)", self.name, error.code)
