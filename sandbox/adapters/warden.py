@@ -19,7 +19,7 @@ class Warden:
         self._token = token
         self._session: aiohttp.ClientSession | None = None
 
-    async def launch(self, envelope: dict[str, Any]) -> dict[str, str]:
+    async def launch(self, envelope: dict[str, Any]) -> dict[str, Any]:
         """Start a kernel container; return `{"sandbox","kernel_container","sock","door"}` (host paths).
 
         Raises Refusal: `spec_invalid`, `spec_expired`, `spec_used`, `sandbox_cut` (403), `sandbox_running` (409),
@@ -54,7 +54,7 @@ class Warden:
             await self._session.close()
             self._session = None
 
-    async def _call(self, method: str, path: str, body: Any, seconds: float) -> Any:
+    async def _call(self, method: str, path: str, body: Any, seconds: float) -> dict[str, Any]:
         if self._session is None:
             self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._token}"})
         timeout = aiohttp.ClientTimeout(total=seconds, connect=5.0)
@@ -64,7 +64,7 @@ class Warden:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Refusal("warden_unavailable", status=503) from error
         if response.status == 200:
-            return answer
+            return dict(answer)
         fault = answer.get("error", {}) if isinstance(answer, dict) else {}
         raise Refusal(
             str(fault.get("code", "warden_unavailable")), field=fault.get("field"), status=response.status, **(fault.get("params") or {})
@@ -79,7 +79,7 @@ class FakeWarden:
     running: dict[str, str] = field(default_factory=dict)
     calls: list[tuple[str, Any]] = field(default_factory=list)
 
-    async def launch(self, envelope: dict[str, Any]) -> dict[str, str]:
+    async def launch(self, envelope: dict[str, Any]) -> dict[str, Any]:
         """Note the sandbox as running."""
         self._note("launch", envelope)
         spec = envelope["spec"]

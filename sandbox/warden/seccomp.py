@@ -48,6 +48,7 @@ listxattrat removexattrat"""
 EPERM, ENOSYS = 1, 38
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
 SOCK_TYPE, SOCK_STREAM, SOCK_DGRAM = 0xF, 1, 2
+IPPROTO_TCP, IPPROTO_UDP = 6, 17
 # CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET
 NAMESPACES = 0x7E020000
 S_IFMT, S_IFIFO = 0o170000, 0o010000
@@ -71,9 +72,10 @@ def profile() -> dict[str, Any]:
             *(_allow(["personality"], _equal(0, value)) for value in PERSONALITIES),
             _allow(["socket"], _equal(0, AF_UNIX)),
             *(
-                _allow(["socket"], _equal(0, family), _masked(1, SOCK_TYPE, kind))
+                _allow(["socket"], _equal(0, family), _masked(1, SOCK_TYPE, kind), _equal(2, protocol))
                 for family in (AF_INET, AF_INET6)
-                for kind in (SOCK_STREAM, SOCK_DGRAM)
+                for kind, protocols in ((SOCK_STREAM, (0, IPPROTO_TCP)), (SOCK_DGRAM, (0, IPPROTO_UDP)))
+                for protocol in protocols
             ),
             _allow(["socketpair"], _equal(0, AF_UNIX)),
             _allow(["mknod"], _masked(1, S_IFMT, S_IFIFO)),
