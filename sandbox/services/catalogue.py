@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from sandbox.domain import fields
 from sandbox.domain.columns import ColumnClass
@@ -131,6 +132,20 @@ def seen(ctx: Context, one: Version) -> bool:
     return one.state is VersionState.PUBLISHED or ctx.may(Permission.DATASET_IMPORT, body=one.dataset.body.code)
 
 
+def may_import(ctx: Context, name: str) -> None:
+    """Go on only for those who may add a version: asked before an upload is read. 404 or 403 otherwise."""
+    ctx.require(Permission.DATASET_IMPORT, body=dataset(ctx, name).body.code)
+
+
+def job_spec(db: Session, version_id: str) -> dict[str, Any]:
+    """Return `{"inputs", "job"}` of task `import` (interfaces.md, 5)."""
+    one = db.get_one(Version, version_id)
+    return {
+        "inputs": [{"source": one.upload_path, "target": "/in/upload"}],
+        "job": {"file": one.file_name, "description": one.description_name},
+    }
+
+
 def finish_import(ctx: Context, version_id: str, result: Mapping[str, Any]) -> Version:
     """Take the `result.json` of an import (runner only); the data is then at `sources/<version id>`. A second result changes nothing."""
     ctx.require_service()
@@ -173,9 +188,11 @@ def set_columns(ctx: Context, name: str, number: int, columns: Sequence[Mapping[
         column = known.get(str(wanted.get("name")))
         if column is None:
             raise Refusal("column_unknown", field=f"{at}.name", column=wanted.get("name"), dataset=name, known=", ".join(known))
-        column.column_class = fields.one_of(wanted.get("class"), f"{at}.class", ColumnClass)
-        column.person_key = wanted.get("person_key") is True
-        column.title = fields.optional(wanted.get("title", column.title), f"{at}.title", longest=400)
+        if wanted.get("class") is not None:
+            column.column_class = fields.one_of(wanted["class"], f"{at}.class", ColumnClass)
+        column.person_key = wanted.get("person_key", column.person_key) is True
+        if wanted.get("title") is not None:
+            column.title = fields.optional(wanted["title"], f"{at}.title", longest=400)
         if column.person_key and column.column_class not in KEY_CLASSES:
             raise Refusal("person_key_class", field=f"{at}.class", column=column.name)
     ctx.db.flush()
