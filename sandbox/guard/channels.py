@@ -1,0 +1,258 @@
+# mypy: disable-error-code="override, no-untyped-call, type-arg, arg-type, unused-ignore, no-untyped-def"
+# (Jupyter's base classes are half typed and half async; their documented hooks are what is overridden here)
+"""The kernel WebSocket: every message is recorded, then delivered; every byte back is counted.
+
+One task a connection (the pump) takes frames in order: decode, rules, policy, record on disk, deliver. A lock per kernel
+makes the order of the record the order of delivery, whichever connection a message came by. Nothing is delivered that is
+not on record; when the record or policy is down the browser gets the reason and the kernel stays as it is.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from typing import Any
+
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from tornado.websocket import WebSocketClosedError
+
+from sandbox.adapters.opa import Decision
+from sandbox.domain.errors import Refusal
+from sandbox.guard.guard import CLOSE_CODE, Guard
+from sandbox.guard.messages import Malformed, decode, encode
+from sandbox.guard.rules import Cell, Inbound, Ledger, inbound, outgoing, replies
+
+WAITING_BYTES = 64 * 1024 * 1024  # of frames that wait for their record
+WAITING = 2000
+ABORT_AFTER = 0.1  # seconds a client has to take the close frame
+
+
+class SandboxConnection(ZMQChannelsWebsocketConnection):
+    """One browser on one kernel."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.guard = Guard.current()
+        self.closed = False
+        self._queue: asyncio.Queue[bytes | str] = asyncio.Queue()
+        self._waiting = 0
+        self._known = self.guard.cells.setdefault(self.kernel_id, OrderedDict())
+        self._ledger = Ledger(self.guard.cell_bytes, self._known)
+        self._running: dict[str, float] = {}  # execution -> when it was delivered (monotonic seconds)
+        self._pump_task: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a cell of this connection is running."""
+        return bool(self._running)
+
+    def connect(self) -> Any:
+        """Begin: no delay on small packets (Nagle and delayed ACK cost 40 ms a cell), and the pump."""
+        if not self.guard.lease.live:
+            self.shut(CLOSE_CODE, self.guard.lease.reason)
+            return asyncio.sleep(0)
+        self.websocket_handler.set_nodelay(True)
+        self.guard.connections.add(self)
+        self._pump_task = self.guard.spawn(self._pump())
+        return super().connect() or asyncio.sleep(0)
+
+    def shut(self, code: int, reason: str) -> None:
+        """Close at once: nothing more goes out, and a client that does not take the close frame is dropped."""
+        self.closed = True
+        connection = getattr(self.websocket_handler, "ws_connection", None)
+        stream = getattr(connection, "stream", None)
+        self.websocket_handler.close(code, reason)
+        if stream is not None:
+            asyncio.get_running_loop().call_later(ABORT_AFTER, stream.close)
+
+    def disconnect(self) -> None:
+        """End: cells whose end this connection will not see are closed as unknown."""
+        self.closed = True
+        self.guard.connections.discard(self)
+        if self._pump_task is not None:
+            self._pump_task.cancel()
+        for number in list(self._running):
+            self._close_cell(self._ledger.cell(number), "unknown")
+        with contextlib.suppress(KeyError):  # upstream forgets twice when the kernel is gone
+            super().disconnect()
+
+    # --- inwards
+
+    def handle_incoming_message(self, incoming_msg: bytes | str) -> None:
+        """Queue a frame; too many at once end the connection, never the order."""
+        if self.closed:
+            return
+        self._waiting += len(incoming_msg)
+        if self._waiting > WAITING_BYTES or self._queue.qsize() >= WAITING:
+            self.shut(1008, "too_many_messages")
+            return
+        self._queue.put_nowait(incoming_msg)
+
+    async def _pump(self) -> None:
+        """Take frames one by one. If this task fails the connection must not stay open and silent."""
+        try:
+            while True:
+                raw = await self._queue.get()
+                self._waiting -= len(raw)
+                await self._take(raw)
+        except Exception:
+            self.log.exception("the pump of kernel %s failed", self.kernel_id)
+            self.shut(1011, "guard_failed")
+
+    async def _take(self, raw: bytes | str) -> None:
+        """One frame: record, then deliver."""
+        try:
+            frame = decode(raw, self.subprotocol)
+        except Malformed:
+            await self._record_malformed(raw)
+            return
+        request, code = inbound(frame)
+        decision: Decision | None = None
+        if code is None:
+            facts = {"message": {"type": request.type, "channel": request.channel, "size": request.size}}
+            decision = await self.guard.decide("sandbox.cell", facts)
+            code = self._judge(request, decision)
+        async with self.guard.order.setdefault(self.kernel_id, asyncio.Lock()):
+            try:
+                await self._record(request, code, decision)
+            except Refusal as refusal:
+                if code is None:  # the entry may still arrive: say what became of it
+                    self._not_delivered(request, refusal.code)
+                code = code or refusal.code
+            if code is None and not (self.guard.lease.live and not self.closed):
+                code = self.guard.lease.reason
+                self._not_delivered(request, code)
+            if code is None:
+                self._deliver(request)
+        if code is not None:
+            self._answer(request, code)
+
+    def _judge(self, request: Inbound, decision: Decision) -> str | None:
+        """Turn policy's decision into the code of a refusal, or None."""
+        if not decision.allow:
+            return decision.reasons[0] if decision.reasons else "policy_unavailable"
+        limit = decision.obligations.get("max_bytes")
+        return "message_too_large" if isinstance(limit, int) and request.size > limit else None
+
+    async def _record(self, request: Inbound, code: str | None, decision: Decision | None) -> None:
+        data = {"kernel": self.kernel_id, **request.data}
+        blobs = request.blobs
+        if decision is not None:
+            data["decision"] = self.guard.decision_data(decision)
+        if code is not None:
+            data["code"] = code
+            if request.size > 1 << 20:
+                data["sha256"] = hashlib.sha256(b"".join(blob[2] for blob in blobs)).hexdigest()
+                blobs = ()
+        kind = "cell" if request.is_cell else "message"
+        await self.guard.record(f"{kind}.denied" if code else f"{kind}.sent", data, blobs)
+
+    async def _record_malformed(self, raw: bytes | str) -> None:
+        content = raw.encode(errors="replace") if isinstance(raw, str) else raw
+        data = {
+            "kernel": self.kernel_id,
+            "code": "message_malformed",
+            "size": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        with contextlib.suppress(Refusal):  # nothing is delivered either way
+            await self.guard.record("message.denied", data)
+
+    def _not_delivered(self, request: Inbound, code: str) -> None:
+        kind = "cell.closed" if request.is_cell else "message.closed"
+        self.guard.record_soon(kind, {"kernel": self.kernel_id, "msg_id": request.id, "status": "not_delivered", "code": code})
+
+    def _deliver(self, request: Inbound) -> None:
+        """Send what was recorded: the message rebuilt, not the frame."""
+        stream = self.channels.get(request.channel)
+        if stream is None or stream.closed():
+            self._not_delivered(request, "kernel_gone")
+            return
+        if request.is_cell:
+            self._known[request.id] = None
+            while len(self._known) > 512:
+                self._known.popitem(last=False)
+            self._ledger.cap = self.guard.cell_bytes
+            self._ledger.open(request.id)
+            self._running[request.id] = time.monotonic()
+            self.guard.executions += 1
+        self.session.send(stream, dict(request.message))
+
+    # --- outwards
+
+    def _answer(self, request: Inbound, code: str) -> None:
+        """Tell the browser why, in the person's language."""
+        for kind, content, channel in replies(request, code, self.guard.say(code)):
+            self._say(kind, content, channel, request.message["header"])
+
+    def _say(self, kind: str, content: dict[str, Any], channel: str, parent: dict[str, Any]) -> None:
+        """Send a message of the guard's own."""
+        message = self.session.msg(kind, content=content, parent=parent)
+        fields = {name: message[name] for name in ("header", "parent_header", "metadata", "content")}
+        encoded = encode(fields | {"msg_id": message["msg_id"], "msg_type": kind}, channel, self.subprotocol)
+        with contextlib.suppress(WebSocketClosedError):
+            self.write_message(encoded, binary=isinstance(encoded, bytes))
+
+    def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
+        """Count and pass on a message of the kernel; garbage is dropped (W12, D9)."""
+        if self.closed:
+            return
+        channel = stream if isinstance(stream, str) else getattr(stream, "channel", "")
+        try:
+            _, parts = self.session.feed_identities(outgoing_msg)
+            message = outgoing(channel, parts)
+            verdict, cell = self._ledger.judge(message)
+            if verdict == "pass":
+                super().handle_outgoing_message(stream, outgoing_msg)
+            elif verdict != "drop":
+                self._replace(verdict, message.type, channel, _parent(parts[2]))
+        except WebSocketClosedError:
+            return
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as bad:
+            self.log.warning("kernel %s: a malformed message was dropped: %s", self.kernel_id, type(bad).__name__)
+            return
+        if cell.closed and cell.id in self._running:
+            self._close_cell(cell, cell.status or "unknown")
+
+    def _replace(self, verdict: str, kind: str, channel: str, parent: dict[str, Any]) -> None:
+        """Put a notice in the place of output over the allowance."""
+        words = self.guard.say("display_cap", limit=self._ledger.cap // 1024)
+        if verdict == "notice":
+            self._say("stream", {"name": "stderr", "text": words + "\n"}, "iopub", parent)
+            return
+        status = self._ledger.cell(str(parent.get("msg_id"))).status if kind == "execute_reply" else "error"
+        error: dict[str, Any] = {"status": status or "error", "ename": "display_cap", "evalue": words, "traceback": []}
+        if kind == "execute_reply":
+            error |= {"execution_count": None, "user_expressions": {}, "payload": []}
+        self._say(kind, error, channel, parent)
+
+    def _close_cell(self, cell: Cell, status: str) -> None:
+        """Write the closing entry; nothing waits for it."""
+        begun = self._running.pop(cell.id, None)
+        if begun is None:
+            return
+        data = {
+            "kernel": self.kernel_id,
+            "msg_id": cell.id,
+            "status": status,
+            "milliseconds": round((time.monotonic() - begun) * 1000),
+            "shown_bytes": cell.size,
+            "withheld_bytes": cell.dropped,
+            "shown_sha256": cell.digest.hexdigest(),
+        }
+        self.guard.record_soon("cell.closed", data)
+
+    def on_kernel_restarted(self) -> None:
+        """Note that the kernel died by itself and is started anew; `SandboxKernels.reconnect` closes this connection then."""
+        self.guard.record_soon("kernel.died", {"kernel": self.kernel_id})
+        with contextlib.suppress(WebSocketClosedError):
+            super().on_kernel_restarted()
+
+
+def _parent(raw: bytes) -> dict[str, Any]:
+    """The short text fields of a parent header, which is all a browser matches by."""
+    value = json.loads(raw)
+    names = ("msg_id", "session", "msg_type", "username", "version", "date")
+    return {name: value[name] for name in names if isinstance(value.get(name), str) and len(value[name]) <= 128}

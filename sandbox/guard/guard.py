@@ -1,0 +1,221 @@
+"""The one object that the extension's parts share: who works here, the lease, policy, the record, the open connections."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Any, ClassVar, Protocol
+
+from audit.client import Blob, LogError, LogRefused, Source
+from sandbox.adapters.opa import AsyncPolicy, Decision
+from sandbox.domain.errors import Refusal
+from sandbox.domain.messages import text
+from sandbox.guard.lease import Lease, LeaseStream
+from sandbox.guard.settings import Settings
+from sandbox.guard.supervisor import Supervisor
+
+CLOSE_CODE = 4403
+REFUSALS_PER_MINUTE = 30
+_log = logging.getLogger(__name__)
+
+
+class Closable(Protocol):
+    """A kernel connection, as far as a cut is concerned."""
+
+    @property
+    def kernel_id(self) -> str:
+        """The kernel it is connected to."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a cell of it is running."""
+
+    def shut(self, code: int, reason: str) -> None:
+        """Close at once; nothing more goes out."""
+
+
+class Guard:
+    """One per session process; Jupyter makes its parts by class name, so they find it by `Guard.current()`."""
+
+    _current: ClassVar["Guard | None"] = None
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the clients; must run inside the event loop."""
+        self.settings = settings
+        self.lease = Lease()
+        self.policy = AsyncPolicy(settings.opa, settings.tokens["opa"])
+        self.source = Source(settings.log, settings.tokens["session"], settings.source, boot=settings.boot)
+        self.supervisor = Supervisor(settings.sock)
+        self.connections: set[Closable] = set()
+        self.cells: dict[str, OrderedDict[str, None]] = {}  # kernel id -> executions delivered to it, latest last
+        self.order: dict[str, asyncio.Lock] = {}  # kernel id -> what is recorded first is delivered first
+        self.executions = 0
+        self.cell_bytes = 0  # nothing is shown before policy has said how much
+        self.ready = asyncio.Event()
+        self.door: asyncio.Server | None = None
+        self._display_epoch = -1
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._refused: deque[float] = deque()
+        self._suppressed = 0
+
+    @classmethod
+    def current(cls) -> "Guard":
+        """Return the guard of this process; RuntimeError before the extension is loaded (nothing works unguarded)."""
+        if cls._current is None:
+            raise RuntimeError("the guard is not loaded")
+        return cls._current
+
+    @classmethod
+    def install(cls, guard: "Guard") -> None:
+        """Make `guard` the one of this process."""
+        cls._current = guard
+
+    # --- the record
+
+    @property
+    def lang(self) -> str:
+        """The person's language."""
+        person = self.lease.facts.get("person")
+        return str(person.get("lang", "zh-CN")) if isinstance(person, dict) else "zh-CN"
+
+    def say(self, code: str, **params: Any) -> str:
+        """Return the text of a code in the person's language."""
+        return text(code, self.lang, **params)
+
+    def actor(self) -> dict[str, str]:
+        """The person at work, as leaves name them."""
+        return {"type": "person", "id": self.settings.login, "login": self.settings.login}
+
+    async def record(
+        self,
+        kind: str,
+        data: dict[str, Any],
+        blobs: Iterable[tuple[str, str, bytes]] = (),
+        actor: dict[str, str] | None = None,
+    ) -> int:
+        """Write one entry; returns its index once it is on disk.
+
+        Refusal `log_unavailable` (503) if it is not there now: it may still come, so say `not_delivered` in a closing entry.
+        """
+        refs = {"sandbox": self.settings.sandbox}
+        project = self.lease.facts.get("project")
+        if isinstance(project, dict) and isinstance(project.get("id"), str):
+            refs["project"] = project["id"]
+        try:
+            return await self.source.append(kind, actor=actor or self.actor(), refs=refs, data=data, blobs=[Blob(*blob) for blob in blobs])
+        except LogRefused as refused:
+            _log.exception("the log refuses %s", kind)
+            raise Refusal("record_refused", status=422, reason=refused.code) from refused
+        except LogError as down:
+            raise Refusal("log_unavailable", status=503) from down
+
+    def record_soon(self, kind: str, data: dict[str, Any], blobs: Iterable[tuple[str, str, bytes]] = ()) -> None:
+        """Write an entry that nothing waits for (a closing entry, a refusal); a failure shows in the session's output."""
+        self.spawn(self._record_quietly(kind, data, tuple(blobs)))
+
+    async def _record_quietly(self, kind: str, data: dict[str, Any], blobs: tuple[tuple[str, str, bytes], ...]) -> None:
+        for wait in (0.5, 2, 10, 0):
+            with contextlib.suppress(Refusal):
+                await self.record(kind, data, blobs)
+                return
+            await asyncio.sleep(wait)
+        _log.error("not recorded: %s %s", kind, {name: data.get(name) for name in ("kernel", "msg_id", "path", "code")})
+
+    def spawn(self, work: Any) -> asyncio.Task[Any]:
+        """Run a coroutine beside the rest and keep hold of it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def refused(self, code: str, method: str, path: str, status: int) -> None:
+        """Record a refused request, at a bounded rate: what is left out is counted in the next entry."""
+        now = time.monotonic()
+        while self._refused and now - self._refused[0] > 60:
+            self._refused.popleft()
+        if len(self._refused) >= REFUSALS_PER_MINUTE:
+            self._suppressed += 1
+            return
+        self._refused.append(now)
+        data = {"code": code, "method": method[:10], "path": path[:512], "status": status}
+        if self._suppressed:
+            data["suppressed"], self._suppressed = self._suppressed, 0
+        self.record_soon("request.refused", data)
+
+    # --- policy and lease
+
+    def require_lease(self) -> None:
+        """Raise the refusal of a session whose right has ended."""
+        if not self.lease.live:
+            raise Refusal(self.lease.reason, status=403 if self.lease.cut_code else 503)
+
+    async def decide(self, package: str, facts: dict[str, Any]) -> Decision:
+        """Ask policy; the lease is part of every question, and no lease means no question."""
+        if not self.lease.live:
+            return Decision(allow=False, reasons=[self.lease.reason])
+        return await self.policy.decide(package, {"lease": self.lease.input(), **facts})
+
+    @staticmethod
+    def decision_data(decision: Decision) -> dict[str, Any]:
+        """The decision as an entry keeps it: OPA's own log is no evidence."""
+        return {
+            "allow": decision.allow,
+            "reasons": decision.reasons,
+            "id": decision.decision_id,
+            "revision": decision.revision,
+        }
+
+    async def _ask_display(self) -> None:
+        """Learn how many bytes a cell may show; without an answer, none."""
+        epoch = self.lease.epoch
+        wanted = self.lease.facts.get("display", {}).get("cell_bytes", 0)
+        decision = await self.decide("sandbox.display", {"cell_bytes": 0})
+        granted = decision.obligations.get("cell_bytes") if decision.allow else None
+        if isinstance(granted, int) and isinstance(wanted, int):
+            self.cell_bytes = min(granted, wanted) if wanted else granted
+            self._display_epoch = epoch
+        else:
+            self.cell_bytes = 0
+
+    def granted(self) -> None:
+        """Act on a grant of the portal."""
+        if self._display_epoch != self.lease.epoch:
+            self.spawn(self._ask_display())
+        self.ready.set()
+
+    def cut(self, code: str) -> None:
+        """End everything at once; recorded as soon as the log can take it (a protective act never waits)."""
+        self.lease.cut(code)
+        self._close_all(self.lease.reason)
+        self.record_soon("session.cut", {"code": code, "epoch": self.lease.epoch})
+
+    def lapsed(self) -> None:
+        """The lease ran out unrenewed: close what is open; it may be granted again."""
+        self._close_all("lease_ended")
+        self.record_soon("session.lapsed", {"epoch": self.lease.epoch})
+
+    def _close_all(self, code: str) -> None:
+        for connection in list(self.connections):
+            with contextlib.suppress(Exception):
+                connection.shut(CLOSE_CODE, code)
+
+    def activity(self) -> dict[str, Any]:
+        """What the portal learns for culling idle sandboxes."""
+        busy = any(connection.busy for connection in self.connections)
+        return {"executions": self.executions, "busy": busy}
+
+    def start(self) -> None:
+        """Begin holding the lease."""
+        stream = LeaseStream(
+            self.settings.portal,
+            self.settings.tokens["session"],
+            self.settings.boot,
+            self.lease,
+            on_cut=self.cut,
+            on_grant=self.granted,
+            on_lapse=self.lapsed,
+            activity=self.activity,
+        )
+        self.spawn(stream.run())

@@ -1,0 +1,200 @@
+"""The guard's rules: what may enter, what is recorded of it, how much may come out."""
+
+import json
+from collections import OrderedDict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_binary_message, serialize_msg_to_ws_v1
+
+from sandbox.guard.messages import V1, Frame, Malformed, decode, encode
+from sandbox.guard.rules import Ledger, Outgoing, inbound, outgoing, replies
+
+
+def header(kind="execute_request", **more):
+    return {"msg_id": "m-1", "msg_type": kind, "session": "s-1", "username": "x", "date": "2026-11-23T10:00:00Z", "version": "5.4", **more}
+
+
+def message(kind="execute_request", channel="shell", content=None, **more):
+    content = {"code": "1+1", "silent": False} if content is None else content
+    return {"header": header(kind), "parent_header": {}, "metadata": {}, "content": content, "channel": channel, "buffers": [], **more}
+
+
+def v1(made):
+    return serialize_msg_to_ws_v1(made, made["channel"], lambda part: json.dumps(part).encode())
+
+
+def default(made):
+    return json.dumps(made)
+
+
+def binary(made):
+    return serialize_binary_message({**made, "buffers": [b"abc"]})
+
+
+@pytest.mark.parametrize(("wire", "subprotocol"), [(v1, V1), (default, None)])
+def test_both_wire_formats_decode_to_the_same_message(wire, subprotocol):
+    frame = decode(wire(message()), subprotocol)
+    assert (frame.channel, frame.header["msg_id"], frame.content["code"], frame.buffers) == ("shell", "m-1", "1+1", ())
+
+
+def test_a_binary_frame_with_buffers_decodes_and_is_refused():
+    frame = decode(binary(message()), None)
+    assert frame.buffers == (b"abc",)
+    assert inbound(frame)[1] == "message_malformed"
+
+
+@pytest.mark.parametrize("kind", ["debug_request", "shutdown_request", "interrupt_request", "comm_open", "comm_msg", "invented_request", ""])
+@pytest.mark.parametrize("channel", ["shell", "control", "stdin", "iopub", "invented"])
+def test_a_type_that_is_not_listed_for_its_channel_is_refused(kind, channel):
+    request, code = inbound(decode(default(message(kind, channel)), None))
+    assert code == "message_not_allowed"
+    assert request.data["type"] == kind
+
+
+@pytest.mark.parametrize("content", [{}, {"code": 1}, {"code": None}, {"code": ["1"]}])
+def test_an_execution_without_text_is_malformed(content):
+    assert inbound(decode(default(message(content=content)), None))[1] == "message_malformed"
+
+
+@pytest.mark.parametrize("number", ["", "x" * 129, "a b", "a\nb", "<b>"])
+def test_a_message_id_that_is_no_identifier_is_malformed(number):
+    made = message()
+    made["header"]["msg_id"] = number
+    assert inbound(decode(default(made), None))[1] == "message_malformed"
+
+
+def test_what_jupyter_cannot_pack_is_malformed():
+    for value in (float("nan"), "\ud800"):
+        assert inbound(Frame("shell", header(), {}, {"cellId": value}, {"code": "1"}))[1] == "message_malformed"
+
+
+def test_code_is_a_blob_and_never_in_the_entry():
+    request, code = inbound(decode(v1(message(content={"code": "secret = 1", "silent": True})), V1))
+    assert code is None
+    assert request.blobs == (("code", "text/x-python", b"secret = 1"),)
+    assert "secret" not in json.dumps(request.data)
+    assert request.data["flags"] == {"silent": True}
+
+
+def test_user_expressions_and_unknown_metadata_are_kept_as_a_blob():
+    made = message(content={"code": "", "user_expressions": {"x": "open('/data')"}})
+    request, code = inbound(decode(default(made), None))
+    assert code is None
+    assert [blob[0] for blob in request.blobs] == ["code", "rest"]
+    assert b"open('/data')" in request.blobs[1][2]
+    request, _ = inbound(decode(default(message(metadata={"cellId": {"hidden": "x"}})), None))
+    assert b"hidden" in request.blobs[1][2]
+
+
+def test_what_is_delivered_is_rebuilt_without_extra_header_fields():
+    made = message()
+    made["header"] |= {"smuggled": "x" * 100, "username": "somebody", "date": "<script>"}
+    request, _ = inbound(decode(default(made), None))
+    assert "smuggled" not in json.dumps(request.message)
+    assert request.message["header"]["username"] == ""
+    assert request.message["header"]["date"].startswith("1970")
+
+
+def test_input_is_recorded_as_a_blob():
+    request, code = inbound(decode(default(message("input_reply", "stdin", {"value": "geheim"})), None))
+    assert code is None
+    assert request.blobs[0] == ("input", "text/plain", b"geheim")
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_do_more_than_fail_to_decode(data):
+    for subprotocol in (V1, None):
+        try:
+            frame = decode(data, subprotocol)
+        except Malformed:
+            continue
+        assert isinstance(frame.channel, str)
+        inbound(frame)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))
+def test_no_json_does_more_than_be_refused(value):
+    for made in (value, {"channel": "shell", "header": value, "content": value}):
+        try:
+            frame = decode(json.dumps(made), None)
+        except Malformed:
+            continue
+        assert inbound(frame)[1] is not None
+
+
+@given(st.integers(0, 200), st.integers(0, 255))
+def test_a_changed_byte_never_reaches_outside_the_frame(place, byte):
+    raw = bytearray(v1(message()))
+    raw[place % len(raw)] = byte
+    try:
+        frame = decode(bytes(raw), V1)
+    except Malformed:
+        return
+    assert frame.size == len(raw)
+
+
+def test_own_messages_encode_in_both_formats():
+    made = {"header": header("status"), "parent_header": {}, "metadata": {}, "content": {"execution_state": "idle", "text": "中"}}
+    channel, parts = deserialize_msg_from_ws_v1(encode(made, "iopub", V1))
+    assert (channel, json.loads(parts[3])) == ("iopub", made["content"])
+    assert json.loads(encode(made, "iopub", None))["content"] == made["content"]
+
+
+def out(kind, parent="m-1", content=b"{}", channel="iopub", size=None):
+    return Outgoing(channel, kind, parent, len(content) if size is None else size, content)
+
+
+def ledger(cap=100, known=("m-1",)):
+    return Ledger(cap, OrderedDict.fromkeys(known))
+
+
+def test_output_over_the_allowance_is_replaced_once_and_then_dropped():
+    book = ledger()
+    assert [book.judge(out("stream", size=60))[0] for _ in range(3)] == ["pass", "notice", "drop"]
+    assert book.cell("m-1").size == 60
+    assert book.cell("m-1").dropped == 120
+
+
+def test_a_reply_over_the_allowance_is_replaced_so_that_the_cell_can_end():
+    book = ledger(cap=10)
+    reply = json.dumps({"status": "ok", "payload": "x" * 50}).encode()
+    assert book.judge(out("execute_reply", content=reply, channel="shell"))[0] == "reply"
+    assert book.judge(out("status", content=b'{"execution_state": "idle"}'))[0] == "pass"
+    assert book.cell("m-1").closed
+
+
+def test_forged_parents_share_one_allowance():
+    book = ledger()
+    assert [book.judge(out("stream", parent=f"forged-{n}", size=60))[0] for n in range(3)] == ["pass", "notice", "drop"]
+    assert book.judge(out("stream", parent="m-1", size=60))[0] == "pass"
+
+
+def test_an_unknown_type_or_state_is_dropped():
+    book = ledger()
+    assert book.judge(out("invented"))[0] == "drop"
+    assert book.judge(out("status", content=b'{"execution_state": "payload"}'))[0] == "drop"
+    assert book.judge(out("status", content=b'{"execution_state": "idle", "x": "' + b"x" * 300 + b'"}'))[0] == "drop"
+
+
+def test_long_headers_count_as_output():
+    parts = [b"sig", json.dumps({"msg_type": "stream", "x": "y" * 5000}).encode(), b"{}", b"{}", b"{}"]
+    assert outgoing("iopub", parts).size > 3900
+
+
+@pytest.mark.parametrize("parts", [[], [b"", b"", b"", b"", b""], [b"", b"[]", b"{}", b"{}", b"{}"], [b"", b"{", b"{}", b"{}", b"{}"]])
+def test_garbage_from_the_kernel_is_a_value_error(parts):
+    with pytest.raises(ValueError):
+        outgoing("iopub", parts)
+
+
+def test_a_refused_cell_gets_error_reply_and_idle():
+    request, _ = inbound(decode(default(message()), None))
+    assert [(kind, channel) for kind, _, channel in replies(request, "lease_ended", "…")] == [
+        ("status", "iopub"),
+        ("error", "iopub"),
+        ("execute_reply", "shell"),
+        ("status", "iopub"),
+    ]
+    assert replies(request, "lease_ended", "…")[2][1]["ename"] == "lease_ended"
