@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import os
+import socket
 import sys
 import unicodedata
 from datetime import UTC, datetime
@@ -46,9 +47,11 @@ def serve(directory: Path, secrets: Path, host: str, port: int) -> None:
         log = Log(directory, signer, lambda: datetime.now(UTC))
     except (Damaged, Unhealthy, OSError, ValueError, TypeError) as error:
         _fail(f"the log does not start: {error}")
-    logging.getLogger("audit").info("log of %d entries, on %s:%d", log.size, host, port)
     try:
-        web.run_app(Service(log, callers).app(), host=host, port=port, access_log=None, print=lambda *_: None, shutdown_timeout=2)
+        # A socket of our own, so that the line that says "listening" is true, and port 0 can be known.
+        with socket.create_server((host, port), backlog=256) as listener:
+            logging.getLogger("audit").info("log of %d entries, listening on http://%s:%d", log.size, *listener.getsockname()[:2])
+            web.run_app(Service(log, callers).app(), sock=listener, access_log=None, print=lambda *_: None, shutdown_timeout=2)
     except OSError as error:
         _fail(f"cannot listen on {host}:{port}: {error}")
     finally:

@@ -47,7 +47,7 @@ def test_whole_log_is_whole(directory, signer):
 
 def test_changed_byte_anywhere_is_found_and_names_its_entry(directory, signer):
     whole = (directory / "wal").read_bytes()
-    choose = random.Random(3)
+    choose = random.Random(3)  # noqa: S311 - the same places at each run
     entry, where = -1, []
     for kind, start, framed in frames(whole):
         entry += kind == wal.ENTRY
@@ -102,7 +102,10 @@ def test_fork_is_found_with_an_earlier_checkpoint(directory, signer, tmp_path):
     fork = make_log(tmp_path / "fork", signer)
     fill(fork, 9)
     fork.close()
-    assert (problem(tmp_path / "fork", signer, at_least=earlier).code, problem(tmp_path / "fork", signer, at_least=earlier).index) == ("log.forked", 3)
+    assert (problem(tmp_path / "fork", signer, at_least=earlier).code, problem(tmp_path / "fork", signer, at_least=earlier).index) == (
+        "log.forked",
+        3,
+    )
 
 
 def test_swapped_key_is_found(directory):

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from log_support import first, fill, frames, leaf, make_log, with_blob
+from log_support import fill, first, frames, leaf, make_log, with_blob
 
 from audit.checkpoint import Signer
 from audit.errors import Damaged, Refused, Unhealthy
@@ -49,7 +49,12 @@ def test_gap_is_refused_with_the_expected_number(log):
 def test_new_boot_names_the_one_before(log):
     log.append(first())
     log.append(leaf(1))
-    for bad in (first(None, boot="b2"), first({"boot": "b1", "seq": 0}, boot="b2"), leaf(0, boot="b2"), leaf(0, boot="b2", kind="source.started")):
+    for bad in (
+        first(None, boot="b2"),
+        first({"boot": "b1", "seq": 0}, boot="b2"),
+        leaf(0, boot="b2"),
+        leaf(0, boot="b2", kind="source.started"),
+    ):
         refused = refusal(log, bad)
         assert (refused.code, refused.params["previous"]) == ("log.bad_previous", {"boot": "b1", "seq": 1})
     log.append(first({"boot": "b1", "seq": 1}, boot="b2"))
