@@ -15,4 +15,5 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
         self.code = code
         self.field = field
         self.status = status
-        self.params = params
+        # A text can name its field.
+        self.params = params if field is None else {"field": field, **params}
