@@ -11,8 +11,12 @@ import pyarrow.parquet as pq
 
 from sandbox.checks.engine import Paths, sha256
 from sandbox.checks.rules import Finding, Limits, check_file, check_size
-from sandbox.checks.tabular import Release, ReleaseColumn, normal
+from sandbox.checks.tabular import Release, ReleaseColumn, Table, normal
 from sandbox.domain.errors import Refusal
+
+
+PREVIEW_ROWS = 100
+PREVIEW_COLUMNS = 40
 
 
 def run(paths: Paths) -> dict[str, Any]:
@@ -27,19 +31,35 @@ def run(paths: Paths) -> dict[str, Any]:
         path = paths.inputs / "package" / str(number)
         if path.stat().st_size != announced["size"] or sha256(path) != announced["sha256"]:
             raise Refusal("export_changed", field=announced["name"], file=announced["name"])
-        rows, found = _check(announced["name"], path, releases, limits)
+        table, found = _check(announced["name"], path, releases, limits)
+        kind = announced["name"].rpartition(".")[2].lower()
         files.append(
-            {"name": announced["name"], "type": announced["name"].rpartition(".")[2].lower(), "size": announced["size"], "rows": rows}
+            {
+                "name": announced["name"],
+                "type": kind,
+                "size": announced["size"],
+                "rows": table.rows if table else 0,
+                "preview": _preview(table),
+            }
         )
         findings += found
     return {"files": files, "findings": [asdict(finding) for finding in findings]}
 
 
-def _check(file: str, path: Path, releases: list[Release], limits: Limits) -> tuple[int, list[Finding]]:
+def _check(file: str, path: Path, releases: list[Release], limits: Limits) -> tuple[Table | None, list[Finding]]:
     if path.stat().st_size > limits.max_bytes:  # never read what is refused anyway
         params = {"size": path.stat().st_size, "limit": limits.max_bytes}
-        return 0, [Finding(file, check_size(file, b"", limits).code, "deny", params)]
+        return None, [Finding(file, check_size(file, b"", limits).code, "deny", params)]
     return check_file(file, path.read_bytes(), releases, limits)
+
+
+def _preview(table: Table | None) -> dict[str, Any] | None:
+    """Return the first rows for the reviewers; cells are text and stay text."""
+    if table is None:
+        return None
+    columns = [column.name[:100] for column in table.columns[:PREVIEW_COLUMNS]]
+    shown = zip(*(column.cells[:PREVIEW_ROWS] for column in table.columns[:PREVIEW_COLUMNS]), strict=True)
+    return {"columns": columns, "rows": [[cell[:200] for cell in row] for row in shown]}
 
 
 def read_release(path: Path, description: dict[str, Any]) -> Release:

@@ -53,16 +53,16 @@ _FORMULA = re.compile(r"\s*[=+\-@|]")
 _HIDDEN = {"\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u3164", "\uffa0", "\ufeff"}
 
 
-def check_file(file: str, content: bytes, releases: Iterable[Release], limits: Limits) -> tuple[int, list[Finding]]:
-    """Return the number of rows and the findings of one exported file."""
+def check_file(file: str, content: bytes, releases: Iterable[Release], limits: Limits) -> tuple[Table | None, list[Finding]]:
+    """Return the table (None if it is not even one) and the findings of one exported file."""
     releases = list(releases)
     findings = [check_size(file, content, limits), check_type(file, content)]
     if any(finding.verdict == "deny" for finding in findings):
-        return 0, findings
+        return None, findings
     try:
         table = read_table(content, limits.max_rows)
     except Refusal as refused:
-        return 0, [*findings, Finding(file, refused.code, "deny", refused.params)]
+        return None, [*findings, Finding(file, refused.code, "deny", refused.params)]
     counts = count_columns(table, releases)
     findings += [
         check_hidden(file, table),
@@ -72,7 +72,7 @@ def check_file(file: str, content: bytes, releases: Iterable[Release], limits: L
         *check_columns(file, table, releases, counts),
         *check_rows(file, table, releases, counts, limits),
     ]
-    return table.rows, findings
+    return table, findings
 
 
 def check_size(file: str, content: bytes, limits: Limits) -> Finding:
