@@ -5,10 +5,12 @@ and by its lease at the latest.
 """
 
 import secrets
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
 
 from sandbox.domain import fields
 from sandbox.domain.agreement_text import TEMPLATE, AgreementTerms, ItemTerms, digest, render
@@ -187,6 +189,16 @@ def policy_facts(one: Agreement, now: datetime) -> dict[str, Any]:
         "holds": len(live_holds(one.holds, now)),
         "epoch": one.epoch,
     }
+
+
+def of_project(db: Session, project_id: str) -> Sequence[Agreement]:
+    """Return all agreements of a project, oldest first: facts for launch, lease and export; no policy is asked."""
+    return db.scalars(select(Agreement).where(Agreement.project_id == project_id).order_by(Agreement.created, Agreement.id)).all()
+
+
+def sandbox_epoch(agreements: Iterable[Agreement]) -> int:
+    """Return the epoch of a sandbox: the sum of its agreements', so that it only grows."""
+    return sum(one.epoch for one in agreements)
 
 
 def _found(ctx: Context, agreement_id: str, *, lock: bool = True) -> Agreement:

@@ -50,7 +50,7 @@ class Hub(Protocol):
 class Warden(Protocol):
     """What the runner needs of `sandbox.adapters.warden`."""
 
-    async def data(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
+    async def data(self, envelope: dict[str, Any]) -> dict[str, Any]:
         """Run one data container to its end; `{"exit","seconds"}`."""
         ...
 

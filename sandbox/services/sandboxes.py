@@ -344,7 +344,7 @@ def live_session(db: Session, sandbox_id: str) -> SandboxSession | None:
     return db.scalars(query).one_or_none()
 
 
-def _of(project_id: str, person_id: str) -> Select[tuple[Sandbox]]:
+def _of(project_id: str, person_id: str) -> Select[Sandbox]:
     return select(Sandbox).where(Sandbox.project_id == project_id, Sandbox.person_id == person_id)
 
 

@@ -85,7 +85,7 @@ class LogReader:
         except (LogUnavailable, TimeoutError) as error:
             raise Refusal("log_unavailable", status=503) from error
         except LogError as error:
-            raise Refusal("log_refused", status=502, code=error.code) from error
+            raise Refusal("log_refused", status=502, reason=error.code) from error
 
 
 class Process:
