@@ -20,6 +20,8 @@ from sandbox.domain.spec import sign
 from sandbox.services import accounts, sandboxes
 from sandbox.services.context import Context
 from sandbox.services.sandboxes import SESSION_LIFE, Launch
+from sandbox.web import internal_exports
+from sandbox.web.internal_session import session_of
 from sandbox.web.process import LOG, OPA, Process
 
 RENEW_SECONDS = 5.0
@@ -58,8 +60,6 @@ def create_internal(process: Process) -> FastAPI:
     app.post("/internal/hub/launch")(launch)
     app.post("/internal/hub/stopped")(stopped)
     app.websocket("/internal/session/lease")(lease)
-    from sandbox.web import internal_exports  # noqa: PLC0415 - it needs `session` below
-
     internal_exports.add(app)
     return app
 
@@ -76,14 +76,6 @@ def the_hub(request: Request, authorization: Annotated[str, Header()] = "") -> P
         raise Refusal("token_invalid", status=401)
     process: Process = request.app.state.process
     return process
-
-
-def session_of(process: Process, authorization: str) -> tokens.Session:
-    """Return the session a token speaks for; Refusal 401 otherwise."""
-    try:
-        return tokens.verify(authorization.removeprefix("Bearer "), process.key.public_key(), time.time())
-    except tokens.TokenError as error:
-        raise Refusal(error.code, status=401) from error
 
 
 TheHub = Annotated[Process, Depends(the_hub)]
