@@ -1,0 +1,213 @@
+"""N, F and K of the threat model: one probe in a real kernel container, and the same probe in a plain one as its twin.
+
+The twin has the host's network, root, capabilities, no filter and the host's directories: what the probe cannot do there proves nothing,
+so each id must breach it at least once.
+"""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import threading
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from sandbox.domain.ids import new_id
+from sandbox.domain.uids import UIDS
+
+pytestmark = pytest.mark.docker
+
+PROBE = (Path(__file__).parent / "probe.py").read_text()
+IDS = [*(f"N{n}" for n in range(1, 10)), *(f"F{n}" for n in range(1, 9)), *(f"K{n}" for n in range(1, 9))]
+CAPABILITIES = """SYS_ADMIN SYS_PTRACE NET_RAW NET_ADMIN SYSLOG SYS_MODULE SYS_BOOT MKNOD DAC_READ_SEARCH SYS_RAWIO SYS_TIME SYS_PACCT
+SYS_CHROOT"""
+
+
+class Listeners:
+    """TCP, UDP and abstract UNIX listeners of the test on this machine."""
+
+    def __init__(self) -> None:
+        self.sockets: list[socket.socket] = []
+        self.tcp = self._tcp("0.0.0.0", socket.AF_INET)
+        self.tcp6 = self._tcp("::1", socket.AF_INET6)
+        self.services = {name: self._tcp("0.0.0.0", socket.AF_INET) for name in ("hub", "portal", "opa", "log", "warden")}
+        self.abstract = "dev-warden-" + secrets.token_hex(8)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind("\0" + self.abstract)
+        listener.listen()
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("0.0.0.0", self.tcp))
+        threading.Thread(target=self._answer, args=(udp,), daemon=True).start()
+        self.sockets += [listener, udp]
+
+    def _tcp(self, host: str, family: int) -> int:
+        sock = socket.create_server((host, 0), family=family)
+        self.sockets.append(sock)
+        return sock.getsockname()[1]
+
+    def _answer(self, udp: socket.socket) -> None:
+        while True:
+            try:
+                _, sender = udp.recvfrom(64)
+                udp.sendto(b"answer", sender)
+            except OSError:
+                return
+
+    def close(self) -> None:
+        for sock in self.sockets:
+            sock.close()
+
+
+def verdicts(printed: str) -> dict[str, list[dict[str, str]]]:
+    by_id = defaultdict(list)
+    for verdict in json.loads(printed):
+        by_id[verdict["id"]].append(verdict)
+    return by_id
+
+
+@pytest.fixture(scope="module")
+def scene(stage):
+    """Two sandboxes of different people, the listeners, a secret on the host, and a host process with a mark in its environment."""
+    listeners = Listeners()
+    release = stage.release()
+    attacker, victim = stage.spec(releases=[{"id": release, "dataset": "flights"}]), stage.spec()
+    ours, theirs = stage.launch(attacker), stage.launch(victim)
+    mark = "mark-" + secrets.token_hex(8)
+    secret = stage.home / "secrets" / "canary"
+    secret.write_text(mark)
+    (stage.home / "workspaces" / victim["sandbox"] / "mark").write_text(mark)
+    bystander = subprocess.Popen(["sleep", "1000"], env={**os.environ, "MARK": mark})
+    abstract_other = "other-" + secrets.token_hex(8)
+    code = f"import socket,time;s=socket.socket(1);s.bind('\\0{abstract_other}');s.listen();print('ready',flush=True);time.sleep(1000)"
+    server = subprocess.Popen(
+        ["docker", "exec", "-i", theirs["kernel_container"], "python3", "-c", code],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout.readline() == "ready\n"
+    gateway = stage.docker.networks.get("bridge").attrs["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
+    here = {
+        "host": gateway,
+        "gateway": gateway,
+        "port": listeners.tcp,
+        "port6": listeners.tcp6,
+        "services": listeners.services,
+        "abstract": listeners.abstract,
+        "abstract_other": abstract_other,
+        "data": "/data/flights",
+        "workspace": "/home/researcher",
+        "secret": str(secret),
+        "mark": mark,
+        "pid": bystander.pid,
+        "other": victim["sandbox"],
+        "other_socket": theirs["sock"] + "/supervisor.sock",
+        "other_workspace": str(stage.home / "workspaces" / victim["sandbox"]),
+    }
+    yield stage, ours, here
+    bystander.kill()
+    bystander.wait()
+    for spec in (attacker, victim):
+        stage.do(stage.portal.stop(spec["sandbox"]))
+    server.wait(10)
+    listeners.close()
+
+
+@pytest.fixture(scope="module")
+def inside(scene):
+    """What the probe found in the kernel container."""
+    stage, ours, here = scene
+    return verdicts(stage.run_inside(ours["kernel_container"], PROBE, json.dumps(here)))
+
+
+@pytest.fixture(scope="module")
+def twin(scene):
+    """What the probe found in a plain container with everything that ours is denied."""
+    stage, _, here = scene
+    plain = stage.home / "workspaces" / new_id()
+    (plain / "data").mkdir(parents=True)
+    (plain / "data" / "data.parquet").write_text("a,b\n1,2\n")
+    here = {**here, "data": str(plain / "data"), "workspace": str(plain)}
+    command = ["docker", "run", "--rm", "-i", "--network", "host", "--pid", "host", "--user", "0:0", "--ipc", "host", "--cgroupns", "host"]
+    command += ["--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined", "--entrypoint", "python3"]
+    command += ["--label", f"datasandbox.deployment={stage.id}", "--device", "/dev/kmsg"]
+    command += [option for name in CAPABILITIES.split() for option in ("--cap-add", name)]
+    command += [option for path in (stage.home, stage.run, "/run/docker.sock") for option in ("-v", f"{path}:{path}")]
+    command += ["-v", f"{stage.home / 'workspaces' / here['other']}:{plain.parent / here['other']}", stage.image, "-", json.dumps(here)]
+    done = subprocess.run(command, input=PROBE, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return verdicts(done.stdout)
+
+
+@pytest.mark.parametrize("number", IDS)
+def test_the_container_holds(inside, number):
+    assert inside[number]
+    assert [verdict for verdict in inside[number] if verdict["outcome"] != "refused"] == []
+
+
+@pytest.mark.parametrize("number", IDS)
+def test_twin_the_same_attack_succeeds_in_a_plain_container(twin, number):
+    assert [verdict["what"] for verdict in twin[number] if verdict["outcome"] == "breached"], twin[number]
+
+
+def test_f9_a_socket_replaced_by_a_link_is_not_followed(scene):
+    stage, ours, _ = scene
+    code = "import os,socket;s=socket.socket(1);s.bind('/sock/mine');os.symlink('mine','/sock/link');os.chmod('/sock/mine',0o777)"
+    stage.run_inside(ours["kernel_container"], code)
+    assert connects(Path(ours["sock"]) / "mine") in {0, 111}  # reached, though nobody listens
+    assert connects(Path(ours["sock"]) / "link") == 40  # ELOOP
+
+
+def test_f9_twin_on_a_plain_directory_the_link_is_followed(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "theirs"))
+        listener.listen()
+        (tmp_path / "link").symlink_to("theirs")
+        assert connects(tmp_path / "link") == 0
+
+
+def connects(path: Path) -> int:
+    """Return the errno of connecting to a socket, 0 if it worked."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path))
+
+
+def test_d10_the_socket_directory_holds_no_more_than_a_mebibyte_and_64_entries(scene):
+    stage, ours, _ = scene
+    code = """
+import os, json
+made = 0
+try:
+    while made < 1000:
+        open(f"/sock/d10-{made}", "w").close(); made += 1
+except OSError: pass
+for n in range(made): os.unlink(f"/sock/d10-{n}")
+size = 0
+try:
+    with open("/sock/big", "wb", buffering=0) as f:
+        while size < 1 << 26: size += f.write(b"x" * 65536)
+except OSError: pass
+os.unlink("/sock/big")
+print(json.dumps([made, size]))
+"""
+    made, size = json.loads(stage.run_inside(ours["kernel_container"], code))
+    assert made < 64
+    assert size <= 1 << 20
+
+
+def test_the_session_may_enter_the_socket_directory_but_not_list_it_or_make_entries(scene):
+    stage, ours, _ = scene
+    code = """
+import os, sys, socket
+for act in (lambda: os.listdir(sys.argv[1]), lambda: open(sys.argv[1] + "/x", "w")):
+    try: act(); print("did")
+    except PermissionError: print("refused")
+s = socket.socket(1); print(s.connect_ex(sys.argv[1] + "/supervisor.sock"))
+"""
+    command = ["docker", "run", "--rm", "-i", "--network", "none", "--user", f"{UIDS['session']}:{UIDS['session']}"]
+    command += ["--group-add", str(UIDS["kernel"]), "-v", f"{ours['sock']}:/sock", "--label", f"datasandbox.deployment={stage.id}"]
+    command += ["--entrypoint", "python3", stage.image, "-", "/sock"]
+    assert subprocess.run(command, input=code, capture_output=True, text=True, check=True).stdout.split() == ["refused", "refused", "0"]
