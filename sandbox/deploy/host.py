@@ -65,7 +65,9 @@ def engine() -> bool:
     end = time.monotonic() + 60
     while not engine_answers():
         if time.monotonic() > end:
-            raise SetupError("engine_silent", "the Docker Engine does not answer after 60 s", f"read the end of {CACHE / 'logs' / 'dockerd.log'}")
+            raise SetupError(
+                "engine_silent", "the Docker Engine does not answer after 60 s", f"read the end of {CACHE / 'logs' / 'dockerd.log'}"
+            )
         time.sleep(0.3)
     return True
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.deploy import host, tools
-from sandbox.deploy.steps import CACHE, CHECKOUT, LOCKS, digest, files_under, ok, once, run, say
+from sandbox.deploy.steps import CHECKOUT, LOCKS, digest, files_under, ok, once, run, say
 from sandbox.domain.uids import UIDS
 
 IMAGES = CHECKOUT / "images"
@@ -74,7 +74,12 @@ def _machine(context: Path) -> None:
     for ca in sorted(CAS.glob("**/*.crt")):
         _place(ca, context / "certificates" / ca.name)
     for source in [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]:
-        if source.suffix in {".list", ".sources"} and source.is_file() and "bookworm" in source.read_text() and "debian-archive" in source.read_text():
+        if (
+            source.suffix in {".list", ".sources"}
+            and source.is_file()
+            and "bookworm" in source.read_text()
+            and "debian-archive" in source.read_text()
+        ):
             _place(source, context / "apt" / source.relative_to("/etc/apt"))
     for conf in Path("/etc/apt/apt.conf.d").glob("*"):
         lines = [line for line in conf.read_text(errors="replace").splitlines() if line.startswith("Acquire::") and "Languages" not in line]
@@ -93,7 +98,9 @@ def _build(context: Path) -> None:
     _machine(context)
     _place(LOCKS / "build.txt", context / "build.txt")
     shutil.copy(tools.uv(), context / "uv")
-    bundle = next((Path(p) for p in (os.environ.get("SSL_CERT_FILE", ""), "/etc/ssl/certs/ca-certificates.crt") if p and Path(p).is_file()), None)
+    bundle = next(
+        (Path(p) for p in (os.environ.get("SSL_CERT_FILE", ""), "/etc/ssl/certs/ca-certificates.crt") if p and Path(p).is_file()), None
+    )
     if bundle is None:
         import certifi  # noqa: PLC0415 - only a machine without any CA bundle needs it
 
@@ -164,7 +171,9 @@ def build(*names: str) -> dict[str, str]:
 
 def identity(tag: str) -> str:
     """Return the `sha256:…` of a local image."""
-    return run([host.docker(), "image", "inspect", "--format", "{{.Id}}", tag], advice="run `sandbox setup`, which builds the images").strip()
+    return run(
+        [host.docker(), "image", "inspect", "--format", "{{.Id}}", tag], advice="run `sandbox setup`, which builds the images"
+    ).strip()
 
 
 def vendor() -> None:
@@ -235,14 +244,29 @@ def _rootfs() -> str:
         run([host.docker(), "tag", "debian:bookworm-slim", tag], advice="run this again")
         return tag
     host.packages({"debootstrap": "debootstrap"})
-    once("rootfs", tag, "no registry; making the base image with debootstrap (half a minute)", lambda: _debootstrap(tag), made=Path("/nonexistent"))
+    once(
+        "rootfs",
+        tag,
+        "no registry; making the base image with debootstrap (half a minute)",
+        lambda: _debootstrap(tag),
+        made=Path("/nonexistent"),
+    )
     return tag
 
 
 def _debootstrap(tag: str) -> None:
-    mirror = next((word for line in _apt_lines() for word in line.split() if word.startswith(("http://", "https://")) and "security" not in word), "")
+    mirror = next(
+        (word for line in _apt_lines() for word in line.split() if word.startswith(("http://", "https://")) and "security" not in word), ""
+    )
     with tempfile.TemporaryDirectory(prefix="datasandbox-rootfs-") as folder:
-        argv = [host.find("debootstrap") or "debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", folder, *([mirror] if mirror else [])]
+        argv = [
+            host.find("debootstrap") or "debootstrap",
+            "--variant=minbase",
+            "--include=ca-certificates",
+            "bookworm",
+            folder,
+            *([mirror] if mirror else []),
+        ]
         run(argv, log="debootstrap", advice=NO_NETWORK)
         archive = subprocess.Popen(["tar", "-C", folder, "--one-file-system", "--numeric-owner", "-c", "."], stdout=subprocess.PIPE)
         with archive:
@@ -252,4 +276,6 @@ def _debootstrap(tag: str) -> None:
 def _apt_lines() -> list[str]:
     places = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     texts = [place.read_text() for place in places if place.suffix in {".list", ".sources"} and place.is_file()]
-    return [line for text in texts if "debian-archive" in text or "bookworm" in text for line in text.splitlines() if not line.startswith("#")]
+    return [
+        line for text in texts if "debian-archive" in text or "bookworm" in text for line in text.splitlines() if not line.startswith("#")
+    ]

@@ -76,7 +76,9 @@ def load(home: Path) -> Deployment | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        raise SetupError("state_damaged", f"{home / 'deployment.json'}: {error}", "put the file back, or `make clean` for a new deployment") from error
+        raise SetupError(
+            "state_damaged", f"{home / 'deployment.json'}: {error}", "put the file back, or `make clean` for a new deployment"
+        ) from error
 
 
 def init(home: Path, *, url: str = "", demo: bool | None = None) -> Deployment:

