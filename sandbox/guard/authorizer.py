@@ -26,6 +26,7 @@ ALLOWED = {
     "sessions": {"read", "write"},
     "kernelspecs": {"read"},
     "events": {"execute"},
+    "api": {"read"},
 }
 HANDLERS = frozenset(
     {
