@@ -21,6 +21,7 @@ SHARE = 0.05  # from this share of raw rows on (and LEAST of them) the table is 
 LEAST = 3
 CANDIDATES = 6
 SEEDS = 3
+PERMUTATIONS = 2
 COLUMNS = 14  # the most telling ones; more only cost time
 
 
@@ -74,9 +75,9 @@ def match_column(column: Column, release: ReleaseColumn) -> Match | None:
         values, table_codes = np.unique(column.numbers, return_inverse=True, equal_nan=True)
         original = release.numbers
         where = _locate(values, original)
-        if (where >= 0).mean() < 1 and column.grain:  # perhaps rounded: compare at the table's own step
+        if column.grain:  # perhaps rounded: compare at the table's own step, which changes nothing if it is the release's own
             rounded = _locate(values, np.rint(original / column.grain) * column.grain)
-            where = rounded if len(np.unique(rounded[rounded >= 0])) > len(np.unique(where[where >= 0])) else where
+            where = rounded if len(np.unique(rounded[rounded >= 0])) >= len(np.unique(where[where >= 0])) else where
         missing = np.flatnonzero(np.isnan(values))
         null = int(missing[0]) if len(missing) else -1
     else:
@@ -160,18 +161,24 @@ def _found(matches: list[Match], table_codes: list[Codes]) -> Codes:
 
 
 def _linked(matches: list[Match], random: np.random.Generator) -> list[Match]:
-    """Return the matches whose permutation alone loses at least LINK of the rows found (among rows it changed)."""
+    """Return the matches whose permutation alone loses at least LINK of the rows found (among rows it changed).
+
+    Matches not by name were picked as the best of many, so they must also stand out from chance: by more than three times its spread.
+    """
     real = _found(matches, [each.table_codes for each in matches]).astype(bool)
     linked = []
     for index, match in enumerate(matches):
-        permuted = [each.table_codes for each in matches]
-        permuted[index] = random.permutation(match.table_codes)
-        changed = permuted[index] != match.table_codes
-        if not changed.any():
-            continue
-        before = real[changed].mean()
-        after = _found(matches, permuted).astype(bool)[changed].mean()
-        if before and (before - after) / before >= LINK:
+        changed_rows, before, after = 0, 0, 0
+        for _ in range(PERMUTATIONS):
+            permuted = [each.table_codes for each in matches]
+            permuted[index] = random.permutation(match.table_codes)
+            changed = permuted[index] != match.table_codes
+            changed_rows += int(changed.sum())
+            before += int(real[changed].sum())
+            after += int(_found(matches, permuted).astype(bool)[changed].sum())
+        lost = (before - after) / PERMUTATIONS
+        chance = 0.0 if all(each.named for each in matches) else 1 + 3 * (after / PERMUTATIONS + 1) ** 0.5
+        if changed_rows and before and lost * PERMUTATIONS / before >= LINK and lost > chance:
             linked.append(match)
     return linked
 
@@ -188,7 +195,8 @@ def _judge(
     if raw.sum() < LEAST or raw.mean() < SHARE:
         return Leak()
     names, originals = tuple(each.column.name for each in linked), tuple(each.release.name for each in linked)
-    extremes = any(_groups([each for each in linked if each is not value], table, counts, min_cell) for value in linked)
+    ways = (linked, chosen)  # keys that decide nothing about the value (the year, beside a median of something constant) are not linked
+    extremes = any(_groups([each for each in way if each is not value], table, counts, min_cell) for value in linked for way in ways)
     return Leak(release.dataset, int(raw.sum()), names, originals, extremes)
 
 

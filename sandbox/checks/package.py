@@ -14,7 +14,6 @@ from sandbox.checks.rules import Finding, Limits, check_file, check_size
 from sandbox.checks.tabular import Release, ReleaseColumn, Table, normal
 from sandbox.domain.errors import Refusal
 
-
 PREVIEW_ROWS = 100
 PREVIEW_COLUMNS = 40
 

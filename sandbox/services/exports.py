@@ -51,7 +51,7 @@ def create(
     home = ctx.db.get_one(Sandbox, sandbox)
     session = ctx.db.scalars(select(SandboxSession).where(SandboxSession.boot == boot, SandboxSession.sandbox_id == sandbox)).one_or_none()
     if session is None or session.ended_at is not None:
-        raise Refusal("session_ended", status=403)
+        raise Refusal("export_session_ended", status=403)
     bound = [one for one in agreed.of_project(ctx.db, home.project_id) if in_force(one, one.holds, ctx.now)]
     if not bound:
         raise Refusal("no_agreement", status=403)

@@ -100,7 +100,7 @@ def test_rounded_records_are_denied(health: tuple[pd.DataFrame, Release], digits
 
 
 def test_a_list_of_exact_values_alone_is_denied(health: tuple[pd.DataFrame, Release]) -> None:
-    assert codes(check(csv(dress(health[0][["income"]].sample(200, random_state=5))), health[1]), "deny") == {"raw_rows"}
+    assert codes(check(csv(dress(health[0].query("meddol > 0")[["meddol"]].sample(200, random_state=5))), health[1]), "deny") == {"raw_rows"}
 
 
 def test_a_median_of_honest_groups_goes_to_a_reviewer(health: tuple[pd.DataFrame, Release]) -> None:

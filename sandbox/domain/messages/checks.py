@@ -146,8 +146,7 @@ _CHECK: dict[str, Message] = {
 }
 
 _EXPORT: dict[str, Message] = {
-    "session_ended": Message("沙箱会话已结束，不能再提交导出。", "The session has ended; it cannot export."),
-    "no_agreement": Message("没有生效的协议，不能导出（第十条）。", "No agreement is in force, so nothing can leave (article 10)."),
+    "export_session_ended": Message("沙箱会话已结束，不能再提交导出。", "The session has ended; it cannot export."),
     "export_one_file": Message(
         "一次导出一个文件，现有 {count} 个。请分开提交。", "One file at a time; this package has {count}. Submit them apart."
     ),
