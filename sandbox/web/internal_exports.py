@@ -95,7 +95,7 @@ async def submit(request: Request, export: str, authorization: Annotated[str, He
 
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            while (answer := await _run(request, authorization, outcome)) is None:
+            while (answer := await _run(request, authorization, outcome)) is None:  # noqa: ASYNC110 - the outcome is a row, made by another task
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError as error:
         raise Refusal("check_pending", status=503, export=export) from error
