@@ -69,7 +69,8 @@ async def welcome(guard: Guard) -> None:
     data = (files("sandbox.guard") / "pages" / name).read_bytes()
     json.loads(data)
     target = "Welcome.ipynb" if guard.lang.lower().startswith("en") else WELCOME
-    await guard.record("file.saved", {"path": target, "size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "by": "guard"})
+    about = {"path": target, "size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "by": "guard"}
+    await guard.record("file.saved", about, [("file", "application/x-ipynb+json", data)])
     await guard.supervisor.write(target, data)
 
 
