@@ -1,0 +1,1 @@
+"""One module a theme: pages and API of the same things apart."""
