@@ -6,7 +6,11 @@ from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError
 
 from hub_config.peers import PeerError, ask_portal
+from sandbox.domain.fields import LOGIN, RESERVED_LOGINS
 from sandbox.settings import Settings
+
+# As the portal makes them: a login is a host name's label below the hub's, and some of those are taken.
+USERNAMES = rf"(?!(?:{'|'.join(sorted(RESERVED_LOGINS))})$){LOGIN.pattern}$"
 
 
 class PortalAuthenticator(Authenticator):
@@ -29,4 +33,4 @@ class PortalAuthenticator(Authenticator):
         except PeerError as error:
             raise HTTPError(503 if error.status >= 500 else 403, error.message) from error
         except KeyError as error:
-            raise HTTPError(503, PeerError("portal_unavailable", 503).message) from error
+            raise HTTPError(503, PeerError("login_unavailable", 503).message) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from hub_config.authenticator import PortalAuthenticator  # noqa: E402 - the line above makes it importable
+from hub_config.authenticator import USERNAMES, PortalAuthenticator  # noqa: E402 - the line above makes it importable
 from hub_config.spawner import SandboxSpawner  # noqa: E402
 from sandbox.settings import Settings  # noqa: E402
 
@@ -22,6 +22,7 @@ c = get_config()  # type: ignore[name-defined] # JupyterHub's loader gives it
 hub_url = os.environ.get("DATASANDBOX_HUB", "http://hub:8081")
 c.JupyterHub.bind_url = settings.url
 c.JupyterHub.subdomain_host = settings.url
+c.JupyterHub.subdomain_hook = lambda name, domain, kind: f"{name}.{domain}"  # noqa: ARG005 - the hook's signature; logins are host labels
 c.JupyterHub.hub_routespec = f"{settings.host}/"  # no log-in form on the portal's and the persons' hosts
 c.JupyterHub.hub_bind_url = os.environ.get("DATASANDBOX_HUB_BIND", "http://0.0.0.0:8081")
 c.JupyterHub.hub_connect_url = hub_url
@@ -41,7 +42,7 @@ c.JupyterHub.authenticator_class = PortalAuthenticator
 c.PortalAuthenticator.allow_all = True
 c.PortalAuthenticator.request_otp = not settings.demo
 c.PortalAuthenticator.otp_prompt = "动态口令 One-time code"
-c.PortalAuthenticator.any_allow_config = True
+c.PortalAuthenticator.username_pattern = USERNAMES
 c.JupyterHub.admin_access = False
 c.JupyterHub.cookie_max_age_days = 1
 c.JupyterHub.load_roles = [
@@ -71,7 +72,6 @@ c.JupyterHub.implicit_spawn_seconds = 0
 c.SandboxSpawner.use_internal_ip = True
 c.SandboxSpawner.pull_policy = "skip"  # images are there, by digest
 c.SandboxSpawner.remove = True
-c.SandboxSpawner.cmd = []  # the image's own
 c.SandboxSpawner.start_timeout = 120
 c.SandboxSpawner.http_timeout = 30
 c.SandboxSpawner.poll_interval = 5  # seconds until a session that was cut counts as stopped

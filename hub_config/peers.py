@@ -29,7 +29,7 @@ def both(code: str) -> str:
     return chinese if chinese == english else f"{chinese} {english}"
 
 
-async def post(url: str, token: str, body: dict[str, Any], *, seconds: float, peer: str) -> dict[str, Any]:
+async def post(url: str, token: str, body: dict[str, Any], *, seconds: float, down: str) -> dict[str, Any]:
     """POST `body` and return the JSON object of the answer; PeerError for anything but 200."""
     try:
         async with (
@@ -42,22 +42,22 @@ async def post(url: str, token: str, body: dict[str, Any], *, seconds: float, pe
                 result = {}
             status = answer.status
     except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
-        raise PeerError(f"{peer}_unavailable", 503) from error
+        raise PeerError(down, 503) from error
     if not isinstance(result, dict):
         result = {}
     if status != 200:
         # the portal nests its error, the warden does not
         said = result.get("error", result)
         said = said if isinstance(said, dict) else {}
-        raise PeerError(str(said.get("code", f"{peer}_unavailable")), status, str(said.get("message", "")))
+        raise PeerError(str(said.get("code", down)), status, str(said.get("message", "")))
     return result
 
 
 async def ask_portal(settings: Settings, act: str, body: dict[str, Any], *, seconds: float = 15) -> dict[str, Any]:
     """POST `/internal/hub/<act>`; PeerError when the portal refuses or does not answer."""
-    return await post(f"{PORTAL}/internal/hub/{act}", settings.token("hub", "portal"), body, seconds=seconds, peer="portal")
+    return await post(f"{PORTAL}/internal/hub/{act}", settings.token("hub", "portal"), body, seconds=seconds, down="login_unavailable")
 
 
 async def ask_warden(settings: Settings, act: str, body: dict[str, Any], *, seconds: float = 60) -> dict[str, Any]:
     """POST `/v1/<act>`; PeerError when the warden refuses or does not answer."""
-    return await post(f"{WARDEN}/v1/{act}", settings.token("hub", "warden"), body, seconds=seconds, peer="warden")
+    return await post(f"{WARDEN}/v1/{act}", settings.token("hub", "warden"), body, seconds=seconds, down="warden_unavailable")

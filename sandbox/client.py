@@ -440,9 +440,8 @@ def _api_error(found: Any, raw: bytes, status: int) -> ApiError:
 async def choose_project(person: Client) -> str:
     """Return the project of the person's running sandbox, else their newest; ApiError `project_missing` when there is none."""
     for sandbox in (await person.get("/sandboxes"))["items"]:
-        if sandbox.get("state") == "running" and sandbox.get("project"):
-            project = sandbox["project"]
-            return str(project["id"] if isinstance(project, dict) else project)
+        if sandbox["state"] == "running" and sandbox["login"] == person.login:
+            return str(sandbox["project"])
     projects = (await person.get("/projects"))["items"]
     if not projects:
         raise ApiError("project_missing", f"{person.login} is a member of no project: start one in the portal")

@@ -89,18 +89,10 @@ MESSAGES: dict[str, Message] = {
         "您同时打开的沙箱已达上限（3 个）。请先关闭一个。",
         "You have as many sandboxes open as one person may have (3). Close one first.",
     ),
-    # the running sandbox
-    "lease_ended": Message(
-        "使用许可已失效或被收回，沙箱不再接收任何内容（第十一条）。请在门户查看原因；未执行的代码没有丢失。",
-        "The lease has ended or was withdrawn, so nothing enters the sandbox (article 11). The portal says why; code not run is not lost.",
-    ),
+    # the running sandbox; what the notebook shows as well is in `notebook`
     "message_type_refused": Message(
         "沙箱不接受这种消息（只接受运行、补全、查看等可记录的操作）。请用普通单元格完成。",
         "The sandbox does not take this kind of message (only what can be recorded: run, complete, inspect …). Use an ordinary cell.",
-    ),
-    "message_too_large": Message(
-        "单元格或消息超过 1 MiB 上限。请拆分代码，数据请通过协议取得，不要粘贴到代码中。",
-        "The cell or message is larger than 1 MiB. Split the code; data comes through an agreement, not pasted into code.",
     ),
     "query_mode_unknown": Message(
         "无法识别查询方式，不予执行。请使用 ds.sql 或 ds.load。",
@@ -121,10 +113,6 @@ MESSAGES: dict[str, Message] = {
     "access_mode_other": Message(
         "协议约定了该数据集的另一种使用方式（第十条）。请用 ds.info() 查看约定的方式。",
         "The agreement sets another way of access for this data set (article 10). ds.info() says which.",
-    ),
-    "display_cap": Message(
-        "该单元格的输出超过 256 KiB 显示上限，结果仍保留在内核中。请显示更少的行，或把图保存为较小的图片。",
-        "This cell's output is over the 256 KiB that may be shown; the result stays in the kernel. Show fewer rows or a smaller picture.",
     ),
     # export
     "files_missing": Message(
@@ -148,9 +136,9 @@ MESSAGES: dict[str, Message] = {
         "登录与启动服务（hub）没有应答。请稍后重试；持续出现请联系管理员。",
         "The service that starts sandboxes (hub) gave no answer. Try again shortly; if it lasts, tell an administrator.",
     ),
-    "portal_unavailable": Message(
+    "login_unavailable": Message(
         "门户没有应答，无法确认身份和许可，一律不放行。请稍后重试；持续出现请联系管理员。",
-        "The portal gave no answer, so neither identity nor permission is known and nothing goes on. Try again shortly; if it lasts, tell an administrator.",
+        "The portal gave no answer, so neither identity nor permission is known and nothing goes on. Try again; if it lasts, tell an administrator.",
     ),
     "start_refused": Message(
         "沙箱没有启动：{why}",
