@@ -225,11 +225,16 @@ def _read_result(path: Path) -> dict[str, Any]:
 
 
 def _keep(source: Path, target: Path) -> None:
-    """Move what a job made to its place, whole or not at all; what an earlier try left there is replaced."""
-    if target.exists():
-        shutil.rmtree(target)
+    """Put what a job made in its place, whole or not at all; what an earlier try left there is replaced.
+
+    A copy, because `jobs/` and its target are mounts of their own in the portal's container; the last step is a rename.
+    """
     (source / "result.json").unlink(missing_ok=True)
-    target.parent.mkdir(exist_ok=True)
-    source.rename(target)
-    for path in target.iterdir():
+    fresh = target.with_name(f"{target.name}.new")
+    for old in (fresh, target):
+        if old.exists():
+            shutil.rmtree(old)
+    shutil.copytree(source, fresh)
+    for path in fresh.iterdir():
         path.chmod(0o444)
+    fresh.rename(target)
