@@ -20,7 +20,15 @@ class Client:
     async def send(self, kind, content, channel="shell", **header):
         number = uuid.uuid4().hex
         made = {
-            "header": {"msg_id": number, "msg_type": kind, "session": "s1", "username": "", "date": "2026-11-23T10:00:00Z", "version": "5.4"} | header,
+            "header": {
+                "msg_id": number,
+                "msg_type": kind,
+                "session": "s1",
+                "username": "",
+                "date": "2026-11-23T10:00:00Z",
+                "version": "5.4",
+            }
+            | header,
             "parent_header": {},
             "metadata": {},
             "content": content,
@@ -53,7 +61,9 @@ class Client:
         number = await self.send("execute_request", {"code": code, "silent": False, "store_history": True, "allow_stdin": False} | content)
         found = await self.collect(number)
         text = "".join(
-            frame.content.get("text", "") or frame.content.get("data", {}).get("text/plain", "") or "\n".join(frame.content.get("traceback", []))
+            frame.content.get("text", "")
+            or frame.content.get("data", {}).get("text/plain", "")
+            or "\n".join(frame.content.get("traceback", []))
             for frame in found
             if frame.channel == "iopub"
         )

@@ -67,6 +67,7 @@ class Stack:
         self.leases = set()
         self.greeted = asyncio.Event()
         self.epoch = 1
+        self.renewing = True
         self.allow = True
         self.reasons = ["policy_says_no"]
         self.policy_down = False
@@ -148,10 +149,17 @@ class Stack:
             ws = web.WebSocketResponse()
             await ws.prepare(request)
             self.leases.add(ws)
-            await ws.send_json(self.grant())
+
+            async def renew():
+                while self.renewing:
+                    await ws.send_json(self.grant())
+                    await asyncio.sleep(5)
+
+            renewal = asyncio.ensure_future(renew())
             async for message in ws:
                 self.greeted.set()
                 self.last_activity = json.loads(message.data)
+            renewal.cancel()
             self.leases.discard(ws)
             return ws
 
@@ -246,7 +254,14 @@ class Stack:
         }
         self.session_log = (self.root / "session.log").open("wb")
         self.session = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "jupyterhub.singleuser", "--allow-root", cwd=self.root / "session", env=env, stdout=self.session_log, stderr=self.session_log
+            sys.executable,
+            "-m",
+            "jupyterhub.singleuser",
+            "--allow-root",
+            cwd=self.root / "session",
+            env=env,
+            stdout=self.session_log,
+            stderr=self.session_log,
         )
         self.processes.append(self.session)
         async with asyncio.timeout(60):

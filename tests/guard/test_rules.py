@@ -45,7 +45,9 @@ def test_a_binary_frame_with_buffers_decodes_and_is_refused():
     assert inbound(frame)[1] == "message_malformed"
 
 
-@pytest.mark.parametrize("kind", ["debug_request", "shutdown_request", "interrupt_request", "comm_open", "comm_msg", "invented_request", ""])
+@pytest.mark.parametrize(
+    "kind", ["debug_request", "shutdown_request", "interrupt_request", "comm_open", "comm_msg", "invented_request", ""]
+)
 @pytest.mark.parametrize("channel", ["shell", "control", "stdin", "iopub", "invented"])
 def test_a_type_that_is_not_listed_for_its_channel_is_refused(kind, channel):
     request, code = inbound(decode(default(message(kind, channel)), None))
@@ -114,7 +116,11 @@ def test_no_bytes_do_more_than_fail_to_decode(data):
         inbound(frame)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+    )
+)
 def test_no_json_does_more_than_be_refused(value):
     for made in (value, {"channel": "shell", "header": value, "content": value}):
         try:

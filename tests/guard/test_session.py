@@ -204,7 +204,9 @@ async def test_a_kernel_restarts_is_interrupted_and_comes_back_and_leaves_no_soc
         while (await client.receive()).content.get("text") != "on\n":
             pass
         assert (await stack.call("POST", f"api/kernels/{kernel}/interrupt"))[0] == 204
-        assert next(f for f in await client.collect(number) if f.header["msg_type"] == "execute_reply").content["ename"] == "KeyboardInterrupt"
+        assert (
+            next(f for f in await client.collect(number) if f.header["msg_type"] == "execute_reply").content["ename"] == "KeyboardInterrupt"
+        )
         assert (await stack.call("POST", f"api/kernels/{kernel}/restart"))[0] == 200
         while (message := await ws.receive(timeout=10)).type is not aiohttp.WSMsgType.CLOSE:
             pass
@@ -285,7 +287,9 @@ async def test_the_client_package_works_in_the_kernel(one, stack):
     folder = stack.root / "data/flights"
     folder.mkdir(parents=True)
     duckdb.sql("SELECT * FROM (VALUES (1), (2), (2)) t(month)").write_parquet(str(folder / "data.parquet"))
-    reply, text, _ = await one.run("import datasandbox as ds\nprint(ds.sql('SELECT month, count(*) AS n FROM flights GROUP BY 1 ORDER BY 1').values.tolist())")
+    reply, text, _ = await one.run(
+        "import datasandbox as ds\nprint(ds.sql('SELECT month, count(*) AS n FROM flights GROUP BY 1 ORDER BY 1').values.tolist())"
+    )
     assert (reply["status"], text.strip()) == ("ok", "[[1, 1], [2, 2]]")
     assert (await one.run("print(ds.load('flights', columns=['month'], limit=2).shape)"))[1].strip() == "(2, 1)"
     assert (await one.run("print(ds.info()['queried_not_available'])"))[1].strip() == "['randhie']"
@@ -349,6 +353,7 @@ async def test_a_lease_that_is_not_renewed_ends_and_can_be_granted_again():
     async with Stack() as fresh:
         kernel = await fresh.start_kernel()
         async with fresh.connect(kernel) as ws:
+            fresh.renewing = False
             await fresh.tell(fresh.grant(seconds=0.2))
             while (message := await ws.receive(timeout=5)).type is not aiohttp.WSMsgType.CLOSE:
                 pass
