@@ -81,3 +81,11 @@ c.JupyterHub.default_url = settings.portal_url
 c.JupyterHub.template_paths = [str(HERE / "templates")]
 c.JupyterHub.template_vars = {"portal_url": settings.portal_url}
 c.JupyterHub.authenticate_prometheus = True
+c.JupyterHub.tornado_settings = {
+    "headers": {
+        # no form-action: after the log-in the form's answer leads to the portal's host
+        "Content-Security-Policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+}

@@ -29,7 +29,8 @@ class SandboxSpawner(DockerSpawner):
     """One named server is one sandbox. Nothing a person sends chooses anything here."""
 
     _executor = ThreadPoolExecutor(4)
-    _refused = False
+    _refused = False  # by the portal, at the last start: then nothing was made and there is nothing to tell
+    _making: "asyncio.Future[tuple[str, int]] | None" = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -38,23 +39,32 @@ class SandboxSpawner(DockerSpawner):
     async def start(self) -> tuple[str, int]:
         """Start the pair and return the session's address; HTTPError with the reason, and nothing left, otherwise."""
         self.user_options: dict[str, Any] = {}
-        self._refused = True
-        if not self.name:
+        self._refused = not self.name
+        if self._refused:
             raise HTTPError(403, PeerError("server_not_requested", 403).message)
+        self._making = asyncio.ensure_future(self._make())
         try:
-            envelope = await ask_portal(self._settings, "launch", {"login": self.user.name, "server": self.name})
-            self._refused = False
-            places = await ask_warden(self._settings, "launch", envelope)
-            self._describe(envelope["spec"], places)
-            address: tuple[str, int] = await super().start()
+            address = await asyncio.shield(self._making)
             await self._answers(*address)
             return address
         except PeerError as error:
             await self._clean()
-            raise HTTPError(503 if error.status >= 500 else 403, error.message) from error
+            raise HTTPError(503 if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else 403, error.message) from error
         except BaseException:  # cancelled when it takes too long: what was made must go as well
             await self._clean()
             raise
+
+    async def _make(self) -> tuple[str, int]:
+        """Have both halves made. Never cancelled half-way: a peer would go on with what nobody knows of, so `_clean` waits for it."""
+        try:
+            envelope = await ask_portal(self._settings, "launch", {"login": self.user.name, "server": self.name})
+        except PeerError as error:
+            self._refused = error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            raise
+        places = await ask_warden(self._settings, "launch", envelope)
+        self._describe(envelope["spec"], places)
+        address: tuple[str, int] = await super().start()
+        return address
 
     def _describe(self, spec: dict[str, Any], places: dict[str, Any]) -> None:
         """Set what DockerSpawner makes the session container from: all of it the portal's or ours."""
@@ -125,6 +135,8 @@ class SandboxSpawner(DockerSpawner):
 
     async def _clean(self) -> None:
         """Remove the session container, then the kernel's side. What is not there is gone; what fails is tried again at the next start."""
+        if self._making:
+            await asyncio.wait({self._making})
         if self._refused or not self.name:
             return
         name = f"ds-{self._settings.id}-session-{self.name}"

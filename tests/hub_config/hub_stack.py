@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,7 @@ class Stack:
     image: str
     asked: Asked
     engine: docker.DockerClient
+    restart_hub: Callable[[], None]
 
     def session_name(self, server: str) -> str:
         return f"ds-{self.deployment}-session-{server}"
@@ -210,28 +212,35 @@ def running(tmp: Path, ports: list[int]) -> Any:
         remove=True,
     )
     output = (tmp / "hub.log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterhub", "-f", ROOT / "hub_config/jupyterhub_config.py"],
-        env=environment,
-        cwd=tmp / "home/hub",
-        stdout=output,
-        stderr=subprocess.STDOUT,
-    )
-    try:
+    command = [sys.executable, "-m", "jupyterhub", "-f", ROOT / "hub_config/jupyterhub_config.py"]
+    process = None
+
+    def start_hub() -> None:
+        """Start the hub, anew if it runs, and wait until the portal answers through the proxy."""
+        nonlocal process
+        if process:
+            process.terminate()
+            process.wait(20)
+        process = subprocess.Popen(command, env=environment, cwd=tmp / "home/hub", stdout=output, stderr=subprocess.STDOUT)
         until = time.monotonic() + 60
         while True:
             alive = process.poll() is None and time.monotonic() < until
             assert alive, (tmp / "hub.log").read_text()[-4000:]
             with contextlib.suppress(requests.RequestException):
                 host = {"Host": f"portal.sandbox.localhost:{public}"}
-                if requests.get(f"http://127.0.0.1:{public}/services/portal/", headers=host, timeout=2).text == "portal":
-                    break
+                up = requests.get(f"http://127.0.0.1:{hub}/hub/health", timeout=2).ok
+                if up and requests.get(f"http://127.0.0.1:{public}/services/portal/", headers=host, timeout=2).text == "portal":
+                    return
             time.sleep(0.1)
+
+    try:
+        start_hub()
         api_url = f"http://127.0.0.1:{hub}/hub/api"
-        yield Stack(url, deployment, api_url, tokens["service-portal"], tokens["portal"], image, asked, engine)
+        yield Stack(url, deployment, api_url, tokens["service-portal"], tokens["portal"], image, asked, engine, start_hub)
     finally:
-        process.terminate()
-        process.wait(20)
+        if process:
+            process.terminate()
+            process.wait(20)
         output.close()
         for container in engine.containers.list(all=True, filters={"label": f"datasandbox.deployment={deployment}"}):
             container.remove(force=True)

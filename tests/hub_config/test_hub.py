@@ -133,6 +133,40 @@ async def test_a_session_that_was_killed_counts_as_stopped_and_the_portal_is_tol
     await hub.stop("researcher", "s6", remove=True)
 
 
+async def test_sandboxes_outlive_a_restart_of_the_hub_and_can_still_be_stopped(stack, hub):
+    await hub.start("researcher", "s7")
+    container = inspect(stack, "s7")["Id"]
+    await asyncio.to_thread(stack.restart_hub)
+    assert await hub.state("researcher", "s7") == "running"
+    assert inspect(stack, "s7")["Id"] == container
+    async with person(stack) as client:
+        await client.enter(address(stack, "researcher", "s7"))
+    await hub.stop("researcher", "s7", remove=True)
+    assert ("warden stop", {"sandbox": "s7"}) in stack.asked.calls
+    with pytest.raises(docker.errors.NotFound):
+        inspect(stack, "s7")
+
+
+async def test_two_starts_at_once_are_one(stack, hub):
+    await asyncio.gather(hub.start("researcher", "s8"), hub.start("researcher", "s8"))
+    assert stack.asked.names() == ["launch", "warden launch"]
+    await hub.stop("researcher", "s8", remove=True)
+
+
+async def test_a_stop_during_a_start_leaves_nothing(stack, hub):
+    starting = asyncio.create_task(hub.start("researcher", "s9"))
+    while await hub.state("researcher", "s9") != "starting":  # noqa: ASYNC110 - the hub tells no other way
+        await asyncio.sleep(0.05)
+    await hub.stop("researcher", "s9", remove=True)
+    with pytest.raises(Refusal):
+        await starting
+    assert await hub.state("researcher", "s9") == "absent"
+    assert stack.asked.names()[-1] == "stopped"
+    assert "warden stop" in stack.asked.names()[stack.asked.names().index("warden launch") :]
+    with pytest.raises(docker.errors.NotFound):
+        inspect(stack, "s9")
+
+
 async def test_persons_start_nothing_and_make_no_tokens(stack, hub):
     await hub.ensure_user("researcher")
     async with person(stack) as client:
@@ -159,7 +193,9 @@ async def test_no_log_in_form_on_the_portals_and_persons_hosts(stack):
 
 async def test_the_log_in_page_brings_nothing_from_elsewhere(stack):
     url, headers = stack.url.replace("sandbox.localhost", "127.0.0.1") + "/hub/login", {"Host": stack.url[7:]}
-    page = (await asyncio.to_thread(requests.get, url, headers=headers, timeout=10)).content.decode()
+    answer = await asyncio.to_thread(requests.get, url, headers=headers, timeout=10)
+    page = answer.content.decode()
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "登录" in page
     assert "Log in" in page
     assert "<script" not in page
