@@ -21,7 +21,13 @@ class Task:
 
     def __init__(self, base: Path) -> None:
         self.paths = Paths(base / "in", base / "job", base / "out")
-        for path in (self.paths.inputs / "upload", self.paths.inputs / "source", self.paths.inputs / "package", self.paths.job, self.paths.out):
+        for path in (
+            self.paths.inputs / "upload",
+            self.paths.inputs / "source",
+            self.paths.inputs / "package",
+            self.paths.job,
+            self.paths.out,
+        ):
             path.mkdir(parents=True)
 
     def run(self, task: str, job: dict[str, Any]) -> dict[str, Any]:

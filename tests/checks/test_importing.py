@@ -6,8 +6,11 @@ import stat
 import zipfile
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
+
+from sandbox.checks.engine import connect
 
 from .conftest import Task
 
@@ -42,7 +45,9 @@ def test_persons_are_seen_in_the_health_experiment(randhie: Path) -> None:
     assert pq.read_metadata(randhie / "data.parquet").num_rows == 20_190
     assert len(columns) == 45
     assert (columns["zper"]["proposed_class"], columns["zper"]["title"]) == ("identifier", "person id, leading digit is sit")
-    assert {name for name in ("income", "xage", "female", "black", "mhi", "disea") if columns[name]["proposed_class"] != "personal"} == set()
+    assert {
+        name for name in ("income", "xage", "female", "black", "mhi", "disea") if columns[name]["proposed_class"] != "personal"
+    } == set()
     assert columns["plan"]["proposed_class"] == "conditional"
     assert not any("min" in column for column in columns.values() if column["proposed_class"] != "conditional")
 
@@ -129,13 +134,16 @@ def test_the_size_limit_counts_what_is_unpacked(task: Task) -> None:
 
 
 def test_duckdb_reaches_nothing_but_the_tasks_directories(task: Task) -> None:
-    import duckdb
-
-    from sandbox.checks.engine import connect
-
     connection = connect(task.paths)
-    for statement in ("SELECT * FROM read_csv('/etc/passwd')", "COPY (SELECT 1) TO '/tmp/dev-leak.csv'", "SET enable_external_access = true", "INSTALL httpfs"):
+    for statement in (
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "COPY (SELECT 1) TO '/tmp/dev-leak.csv'",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+    ):
         with pytest.raises(duckdb.Error):
             connection.execute(statement)
     twin = duckdb.connect()
-    assert twin.execute("SELECT count(*) > 0 FROM read_csv('/etc/passwd', header = false, delim = ':', strict_mode = false)").fetchone() == (True,)
+    assert twin.execute(
+        "SELECT count(*) > 0 FROM read_csv('/etc/passwd', header = false, delim = ':', strict_mode = false)"
+    ).fetchone() == (True,)

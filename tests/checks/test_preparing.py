@@ -23,7 +23,10 @@ COLUMNS = [{"name": "zper", "class": "identifier"}, {"name": "plan", "class": "c
 def prepare(task: Task, source: Path, key: bytes = KEY, **job: Any) -> dict[str, Any]:
     shutil.copy(source / "data.parquet", task.paths.inputs / "source")
     (task.paths.job / "secret").write_bytes(key)
-    return task.run("prepare", {"dataset": "randhie", "version": 1, "agreement": "g", "release": "r", "created": "t", "columns": COLUMNS, "rows": []} | job)
+    return task.run(
+        "prepare",
+        {"dataset": "randhie", "version": 1, "agreement": "g", "release": "r", "created": "t", "columns": COLUMNS, "rows": []} | job,
+    )
 
 
 def test_persons_get_one_pseudonym_each_and_the_rest_is_kept(task: Task, randhie: Path) -> None:
@@ -33,7 +36,10 @@ def test_persons_get_one_pseudonym_each_and_the_rest_is_kept(task: Task, randhie
     assert release.num_rows == result["result"]["rows"] == 20_190
     assert pc.count_distinct(release["zper"]).as_py() == 5912
     assert sorted(release["income"].to_pylist(), key=str) == sorted(source["income"].to_pylist(), key=str)
-    expected = sorted((pseudonym(KEY, "zper", str(person)), income) for person, income in zip(source["zper"].to_pylist(), source["income"].to_pylist(), strict=True))
+    expected = sorted(
+        (pseudonym(KEY, "zper", str(person)), income)
+        for person, income in zip(source["zper"].to_pylist(), source["income"].to_pylist(), strict=True)
+    )
     assert sorted(zip(release["zper"].to_pylist(), release["income"].to_pylist(), strict=True)) == expected
 
 
@@ -54,9 +60,17 @@ def test_the_manifest_says_what_was_done_and_proves_the_file(task: Task, randhie
     prepare(task, randhie)
     manifest = json.loads((task.paths.out / "manifest.json").read_bytes())
     assert manifest["files"] == [
-        {"name": "data.parquet", "sha256": sha256(task.paths.out / "data.parquet"), "size": (task.paths.out / "data.parquet").stat().st_size}
+        {
+            "name": "data.parquet",
+            "sha256": sha256(task.paths.out / "data.parquet"),
+            "size": (task.paths.out / "data.parquet").stat().st_size,
+        }
     ]
-    assert [(column["name"], column["treatment"]) for column in manifest["columns"]] == [("zper", "pseudonym"), ("plan", "kept"), ("income", "kept")]
+    assert [(column["name"], column["treatment"]) for column in manifest["columns"]] == [
+        ("zper", "pseudonym"),
+        ("plan", "kept"),
+        ("income", "kept"),
+    ]
     assert set(manifest["columns"][0]["treatment_text"]) == {"zh", "en"}
     assert not (task.paths.out / ".scratch").exists()
 
@@ -94,7 +108,9 @@ def test_a_short_key_makes_no_release(task: Task, randhie: Path) -> None:
 
 
 def test_a_filter_is_compiled_to_parameters_never_to_sql() -> None:
-    where, values = row_filter([{"column": 'a"b', "op": "=", "value": "'; DROP TABLE x"}, {"column": "n", "op": "is_null"}], {'a"b': "VARCHAR", "n": "BIGINT"})
+    where, values = row_filter(
+        [{"column": 'a"b', "op": "=", "value": "'; DROP TABLE x"}, {"column": "n", "op": "is_null"}], {'a"b': "VARCHAR", "n": "BIGINT"}
+    )
     assert where == '"a""b" = ? AND "n" IS NULL'
     assert values == ["'; DROP TABLE x"]
     with pytest.raises(Refusal, match="row_filter_invalid"):

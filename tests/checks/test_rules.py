@@ -40,13 +40,19 @@ def grouped(frame: pd.DataFrame, keys: list[str], **aggregates: tuple[str, str])
 
 HONEST_FLIGHTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "by carrier": lambda f: grouped(f, ["carrier"], mean_dep_delay=("dep_delay", "mean")),
-    "by origin and month": lambda f: grouped(f, ["origin", "month"], mean_arr_delay=("arr_delay", "mean"), sum_distance=("distance", "sum")),
+    "by origin and month": lambda f: grouped(
+        f, ["origin", "month"], mean_arr_delay=("arr_delay", "mean"), sum_distance=("distance", "sum")
+    ),
     "by destination and carrier": lambda f: grouped(f, ["dest", "carrier"], mean_dep_delay=("dep_delay", "mean")).round(1),
     "by day": lambda f: grouped(f, ["month", "day"], mean_dep_delay=("dep_delay", "mean")).round(0),
     "histogram of hours": lambda f: grouped(f, ["hour"]),
     "by plane and carrier": lambda f: grouped(f, ["tailnum", "carrier"], mean_distance=("distance", "mean")).round(2),
-    "by route with deviation": lambda f: grouped(f, ["origin", "dest"], std_air_time=("air_time", "std"), mean_air_time=("air_time", "mean")),
-    "renamed keys": lambda f: grouped(f, ["carrier", "origin"], mean_dep_delay=("dep_delay", "mean")).rename(columns={"carrier": "航司", "n": "航班数"}),
+    "by route with deviation": lambda f: grouped(
+        f, ["origin", "dest"], std_air_time=("air_time", "std"), mean_air_time=("air_time", "mean")
+    ),
+    "renamed keys": lambda f: grouped(f, ["carrier", "origin"], mean_dep_delay=("dep_delay", "mean")).rename(
+        columns={"carrier": "航司", "n": "航班数"}
+    ),
 }
 HONEST_HEALTH: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "by plan and year": lambda f: grouped(f, ["plan", "year"], mean_income=("income", "mean"), mean_meddol=("meddol", "mean")).round(0),
@@ -57,7 +63,9 @@ LEAKS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "plain": lambda f: f.head(300),
     "shuffled": lambda f: f.sample(300, random_state=1)[list(reversed(f.columns))],
     "renamed": lambda f: f.sample(300, random_state=2).rename(columns={name: f"x{place}" for place, name in enumerate(f.columns)}),
-    "half of it invented": lambda f: pd.concat([f.sample(150, random_state=3), f.apply(lambda c: c.sample(frac=1, random_state=len(c.name)).to_numpy()).head(150)]),
+    "half of it invented": lambda f: pd.concat(
+        [f.sample(150, random_state=3), f.apply(lambda c: c.sample(frac=1, random_state=len(c.name)).to_numpy()).head(150)]
+    ),
 }
 
 
@@ -79,7 +87,9 @@ def test_an_honest_table_of_persons_is_not_denied(health: tuple[pd.DataFrame, Re
 
 
 @pytest.mark.parametrize("kind", LEAKS)
-@pytest.mark.parametrize("columns", [["carrier", "flight", "tailnum", "dep_delay", "month", "day"], ["dest", "dep_time", "arr_delay", "air_time"]])
+@pytest.mark.parametrize(
+    "columns", [["carrier", "flight", "tailnum", "dep_delay", "month", "day"], ["dest", "dep_time", "arr_delay", "air_time"]]
+)
 def test_raw_flights_are_denied(air: tuple[pd.DataFrame, Release], kind: str, columns: list[str]) -> None:
     leak = dress(LEAKS[kind](air[0][columns].dropna().sample(5000, random_state=9)))
     assert codes(check(csv(leak), air[1]), "deny") == {"raw_rows"}
@@ -93,14 +103,20 @@ def test_raw_records_of_persons_are_denied(health: tuple[pd.DataFrame, Release],
     assert codes(check(csv(dress(LEAKS[kind](health[0][columns]))), health[1]), "deny") == {"raw_rows"}
 
 
-@pytest.mark.parametrize(("digits", "columns"), [(0, ["income", "xage", "meddol"]), (1, ["xage", "mhi", "ghindx"]), (-1, ["income", "xage", "mhi", "plan"])])
+@pytest.mark.parametrize(
+    ("digits", "columns"), [(0, ["income", "xage", "meddol"]), (1, ["xage", "mhi", "ghindx"]), (-1, ["income", "xage", "mhi", "plan"])]
+)
 def test_rounded_records_are_denied(health: tuple[pd.DataFrame, Release], digits: int, columns: list[str]) -> None:
-    rounded = health[0][columns].dropna().sample(300, random_state=4).round(digits).rename(columns={name: f"mean_{name}" for name in columns})
+    rounded = (
+        health[0][columns].dropna().sample(300, random_state=4).round(digits).rename(columns={name: f"mean_{name}" for name in columns})
+    )
     assert codes(check(csv(dress(rounded)), health[1]), "deny") == {"raw_rows"}
 
 
 def test_a_list_of_exact_values_alone_is_denied(health: tuple[pd.DataFrame, Release]) -> None:
-    assert codes(check(csv(dress(health[0].query("meddol > 0")[["meddol"]].sample(200, random_state=5))), health[1]), "deny") == {"raw_rows"}
+    assert codes(check(csv(dress(health[0].query("meddol > 0")[["meddol"]].sample(200, random_state=5))), health[1]), "deny") == {
+        "raw_rows"
+    }
 
 
 def test_a_median_of_honest_groups_goes_to_a_reviewer(health: tuple[pd.DataFrame, Release]) -> None:
