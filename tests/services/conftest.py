@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 
-from database_fixtures import database, servers, url  # noqa: E402 - the path comes first
-from world import World, world  # noqa: E402
+from database_fixtures import database, servers, url
+from world import World, world, worlds
 
-__all__ = ["World", "database", "servers", "url", "world"]
+__all__ = ["World", "database", "servers", "url", "world", "worlds"]

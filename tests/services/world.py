@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sandbox.domain.actor import service
 from sandbox.services import accounts, agreements, applications, catalogue, people, projects, releases
 from sandbox.services.context import Context
-from sandbox.store import Database
+from sandbox.store import Database, open_engine
 from sandbox.store.tables import Agreement, Job, LoginCounter, Outbox, UsedCode
 
 PASSWORD = "correct horse battery"
@@ -232,12 +232,31 @@ def recorded(db: Session) -> Iterator[None]:
     assert not changed or after > before, f"{changed} changed without a record"
 
 
-@pytest.fixture
-def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> World:
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(scope="session")
+def worlds(servers: Any) -> dict[str, str]:
+    """A database with the world's people, of each kind; made once, copied for each test."""
+
+    class Worlds(dict[str, str]):
+        def __missing__(self, kind: str) -> str:
+            self[kind] = servers[kind].fresh()
+            engine = open_engine(self[kind])
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(people, "HASHER", CHEAP)
+                World(Database(engine)).people()
+            engine.dispose()
+            return self[kind]
+
+    return Worlds()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, servers: Any, worlds: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A world with its people; hashing is made cheap here, what it costs is the library's own matter."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(accounts, "HASHER", cheap)
-    monkeypatch.setattr(people, "HASHER", cheap)
-    one = World(database)
-    one.people()
-    return one
+    monkeypatch.setattr(accounts, "HASHER", CHEAP)
+    monkeypatch.setattr(people, "HASHER", CHEAP)
+    engine = open_engine(servers[request.param].fresh(worlds[request.param]))
+    yield World(Database(engine))
+    engine.dispose()

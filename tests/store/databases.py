@@ -68,10 +68,10 @@ class Postgres:
         _admin(self.url, f"CREATE DATABASE {name}")
         return self._of(name)
 
-    def fresh(self) -> str:
-        """Make a migrated database."""
+    def fresh(self, like: str | None = None) -> str:
+        """Make a migrated database; or a copy of the one at `like`, which nobody may be using."""
         name = f"d_{new_id()}"
-        _admin(self.url, f"CREATE DATABASE {name} TEMPLATE {self.template}")
+        _admin(self.url, f"CREATE DATABASE {name} TEMPLATE {make_url(like).database if like else self.template}")
         return self._of(name)
 
 
@@ -87,8 +87,8 @@ class Sqlite:
         """Name a database that does not exist yet."""
         return f"sqlite:///{self.folder / name}.sqlite"
 
-    def fresh(self) -> str:
-        """Make a migrated database."""
+    def fresh(self, like: str | None = None) -> str:
+        """Make a migrated database; or a copy of the one at `like`, which nobody may be using."""
         target = self.folder / f"{new_id()}.sqlite"
-        shutil.copy(self.template, target)
+        shutil.copy(make_url(like).database or "" if like else self.template, target)
         return f"sqlite:///{target}"
