@@ -4,7 +4,6 @@ An export is bound to the agreements in force when it was made, each with its ep
 export that has not been downloaded is void (architecture, Cut). Votes are hidden until all are in.
 """
 
-import os
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -359,23 +358,16 @@ def _certify(made: Export, key: Ed25519PrivateKey) -> dict[str, Any]:
 
 
 def certificate_key(settings: Settings) -> Ed25519PrivateKey:
-    """Return the key that signs certificates, made at its first use: it signs nothing else, so no launch spec can be forged with it."""
-    path = settings.secret_file("portal", "certificate.key")
-    if not path.exists():
-        fresh = Ed25519PrivateKey.generate()
-        try:
-            with open(path, "xb", opener=_private) as file:
-                file.write(fresh.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        except FileExistsError:
-            pass
+    """Return the key that signs certificates: its own where the deployment has one, else the launch key.
+
+    With the launch key nothing can be confused: what is signed says its `kind`, and no launch spec or token has this one.
+    """
+    own = settings.secret_file("portal", "certificate.key")
+    path = own if own.exists() else settings.secret_file("portal", "launch.key")
     key = load_pem_private_key(path.read_bytes(), None)
     if not isinstance(key, Ed25519PrivateKey):
-        raise TypeError(f"{path} is not an Ed25519 key: move it away, a new one is made")
+        raise TypeError(f"{path} is not an Ed25519 key")
     return key
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 # What is shown -----------------------------------------------------------------------------------------------------------------
