@@ -1,5 +1,6 @@
 """Log-in: the hub shows the form, the portal knows the people (passwords, one-time codes, lock-out: all there)."""
 
+from http import HTTPStatus
 from typing import Any
 
 from jupyterhub.auth import Authenticator
@@ -31,6 +32,7 @@ class PortalAuthenticator(Authenticator):
             answer = await ask_portal(Settings.from_env(), "login", body)
             return str(answer["login"])
         except PeerError as error:
-            raise HTTPError(503 if error.status >= 500 else 403, error.message) from error
+            refused = error.code.startswith("login_") and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            raise HTTPError(403 if refused else 503, error.message) from error
         except KeyError as error:
             raise HTTPError(503, PeerError("login_unavailable", 503).message) from error

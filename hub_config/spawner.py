@@ -75,7 +75,8 @@ class SandboxSpawner(DockerSpawner):
         self.object_name = f"ds-{self._settings.id}-session-{self.name}"
         self.network_name = f"ds-{self._settings.id}-sessions"
         self.mem_limit = session["memory"]
-        self.environment = {key: str(value) for key, value in session["environment"].items()}
+        # no activity reports: the portal culls by executions, and the session's token may say nothing to the hub
+        self.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": "0"} | {key: str(value) for key, value in session["environment"].items()}
         # type=bind fails on a source that is not there; -v would make it
         self.mounts = [
             {"type": "bind", "source": places["sock"], "target": "/sock"},

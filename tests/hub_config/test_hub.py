@@ -90,7 +90,7 @@ async def test_the_session_container_has_what_the_spec_says_and_nothing_a_person
         assert {mount["Destination"]: mount["RW"] for mount in seen["Mounts"]} == {"/sock": True, "/door": True}
         assert labels["datasandbox.deployment"] == stack.deployment
         assert (labels["datasandbox.role"], labels["datasandbox.sandbox"]) == ("session", "s2")
-        assert "DATASANDBOX_SANDBOX=s2" in seen["Config"]["Env"]
+        assert {"DATASANDBOX_SANDBOX=s2", "JUPYTERHUB_ACTIVITY_INTERVAL=0"} <= set(seen["Config"]["Env"])
     finally:
         await hub.stop("researcher", "s2", remove=True)
 
