@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from sandbox.domain.errors import Refusal
-from sandbox.domain.messages import text
+from sandbox.web.labels import refusal_text
 from sandbox.web.pages import refusal_page
 from sandbox.web.request import PREFIX, lang_of
 from sandbox.web.routes import agreements, api, applications, audit, data, exports, login, people, projects, start
@@ -61,7 +61,7 @@ def _is_api(request: Request) -> bool:
 def answer(request: Request, refusal: Refusal) -> Response:
     """Say a refusal in the form the asker reads: JSON for the API, a page for a person; without log-in, the way to it."""
     if _is_api(request):
-        message = text(refusal.code, lang_of(request), **refusal.params)
+        message = refusal_text(refusal, lang_of(request))
         params = {name: value if isinstance(value, str | int | float | bool) else str(value) for name, value in refusal.params.items()}
         error = {"code": refusal.code, "message": message, "field": refusal.field, "params": params}
         return JSONResponse({"error": error}, refusal.status)

@@ -3,9 +3,11 @@
 from datetime import datetime
 
 from sandbox.domain.agreements import why_not
+from sandbox.domain.errors import Refusal
+from sandbox.domain.messages import text
 from sandbox.domain.states import AgreementState
 from sandbox.store.tables import Agreement
-from sandbox.web.i18n import N_
+from sandbox.web.i18n import N_, translator
 
 LABELS: dict[str, dict[str, str]] = {
     "role": {
@@ -80,6 +82,36 @@ LABELS: dict[str, dict[str, str]] = {
     "ref": {"agreement": N_("协议"), "project": N_("项目"), "sandbox": N_("沙箱")},
     "lang": {"zh-CN": "中文", "en": "English"},
 }
+FIELDS: dict[str, str] = {
+    "purpose": N_("用途"),
+    "scenario": N_("应用场景"),
+    "security_measures": N_("安全保障措施"),
+    "period_days": N_("使用期限（天）"),
+    "items": N_("数据"),
+    "title": N_("名称"),
+    "login": N_("登录名"),
+    "name": N_("名称"),
+    "email": N_("电子邮件"),
+    "password": N_("初始密码"),
+    "role": N_("角色"),
+    "body": N_("机构"),
+    "code": N_("代码"),
+    "name_zh": N_("中文名称"),
+    "name_en": N_("英文名称"),
+    "title_zh": N_("中文标题"),
+    "title_en": N_("英文标题"),
+    "description": N_("说明"),
+    "source": N_("来源"),
+    "licence": N_("许可"),
+    "file": N_("数据文件"),
+    "ground": N_("依据"),
+    "reason": N_("理由"),
+    "until": N_("至（北京时间）"),
+    "decision": N_("意见"),
+    "ticks": N_("开放条件核对"),
+    "verdict": N_("审核意见"),
+    "comment": N_("意见"),
+}
 TONES = {
     "good": frozenset({"active", "published", "ready", "running", "approved", "released", "checked", "pass", "approve", "assessed"}),
     "warn": frozenset({
@@ -123,3 +155,9 @@ def agreement_state(row: Agreement, now: datetime) -> str:
     if row.state is not AgreementState.ACTIVE:
         return row.state.value
     return {"agreement_held": "suspended", "agreement_expired": "expired"}.get(why_not(row, row.holds, now) or "", row.state.value)
+
+
+def refusal_text(refusal: Refusal, lang: str) -> str:
+    """Return what a refusal says to a person; a field is named as its form names it."""
+    field = translator(lang)(FIELDS[refusal.field]) if refusal.field in FIELDS else refusal.field or ""
+    return text(refusal.code, lang, **({"field": field} | refusal.params))

@@ -68,7 +68,7 @@ class Typed:
         """Return the reason if it concerns this field."""
         if self.refusal is None or action != self.action or self.refusal.field != name:
             return ""
-        return text(self.refusal.code, self.lang, **self.refusal.params)
+        return labels.refusal_text(self.refusal, self.lang)
 
 
 def helpers(request: Request, lang: str) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def page(request: Request, template: str, *, ctx: Context | None = None, status:
         "me": me,
         "csrf": me.csrf if me else "",
         "navigation": navigation(ctx.actor, here) if ctx else [],
-        "refusal": refusal and {"code": refusal.code, "field": refusal.field, "message": text(refusal.code, lang, **refusal.params)},
+        "refusal": refusal and {"code": refusal.code, "field": refusal.field, "message": labels.refusal_text(refusal, lang)},
         "done": fixed["_"](labels.DONE[done]) if done in labels.DONE else None,
         "typed": typed.value,
         "ticked": typed.ticked,

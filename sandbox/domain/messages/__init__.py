@@ -5,10 +5,17 @@ One module a theme, joined here. A text may use `str.format` parameters. `make c
 
 from typing import Any
 
-from sandbox.domain.messages import checks, notebook, policy, portal, warden
+from sandbox.domain.messages import checks, notebook, policy, portal, warden, web
 from sandbox.domain.messages.message import Message
 
-MESSAGES: dict[str, Message] = {**portal.MESSAGES, **policy.MESSAGES, **notebook.MESSAGES, **checks.MESSAGES, **warden.MESSAGES}
+MESSAGES: dict[str, Message] = {
+    **portal.MESSAGES,
+    **policy.MESSAGES,
+    **notebook.MESSAGES,
+    **checks.MESSAGES,
+    **warden.MESSAGES,
+    **web.MESSAGES,
+}
 
 
 def text(code: str, lang: str = "zh-CN", **params: Any) -> str:
