@@ -66,9 +66,8 @@ class Warden:
         if response.status == 200:
             return dict(answer)
         fault = answer.get("error", {}) if isinstance(answer, dict) else {}
-        raise Refusal(
-            str(fault.get("code", "warden_unavailable")), field=fault.get("field"), status=response.status, **(fault.get("params") or {})
-        )
+        params = {name: value for name, value in (fault.get("params") or {}).items() if name not in {"code", "field", "status"}}
+        raise Refusal(str(fault.get("code", "warden_unavailable")), field=fault.get("field"), status=response.status, **params)
 
 
 @dataclass

@@ -143,5 +143,5 @@ async def _sandbox(request: web.Request) -> tuple[str, Mapping[str, Any]]:
 
 
 def _error(refusal: Refusal) -> dict[str, Any]:
-    message = messages.text(refusal.code, field=refusal.field or "", **refusal.params)
+    message = messages.text(refusal.code, **{"field": refusal.field or "", **refusal.params})
     return {"error": {"code": refusal.code, "message": message, "field": refusal.field, "params": refusal.params}}
