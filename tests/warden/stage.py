@@ -74,7 +74,7 @@ class Stage:
 
     async def _serve(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await self._close()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
