@@ -47,6 +47,8 @@ LINE = 48 * 1024 * 1024  # one request: a 32 MiB file in base64 with room
 FILE = 32 * 1024 * 1024
 ENTRIES = 5000
 NAME = re.compile(r"[0-9a-z]{4,40}")
+# `%%sql` from the start; the record is the history, a database of it in the workspace would only cost space.
+OPTIONS = ("--IPKernelApp.extra_extensions=['datasandbox']", "--HistoryManager.enabled=False")
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 
 
@@ -84,7 +86,7 @@ class Kernels:
             json.dump(keep, out)
         where = workspace(cwd)
         process = subprocess.Popen(
-            [sys.executable, "-m", "ipykernel_launcher", "-f", str(file)],
+            [sys.executable, "-m", "ipykernel_launcher", "-f", str(file), *OPTIONS],
             cwd=where if where.is_dir() else HOME,
             stdin=subprocess.DEVNULL,
             start_new_session=True,

@@ -1,7 +1,6 @@
 """The session's server: JupyterHub's single-user server with the guard. Command: `jupyterhub-singleuser`.
 
-Lives at /etc/jupyter/jupyter_server_config.py; beside it /etc/jupyter/labconfig/page_config.json and
-<prefix>/share/jupyter/lab/settings/overrides.json. No file of the person is read (`JUPYTERHUB_DISABLE_USER_CONFIG=1`).
+This directory is /etc/jupyter in the image; `labconfig/` says which parts of JupyterLab are off and its settings. No file of the person is read (`JUPYTERHUB_DISABLE_USER_CONFIG=1`).
 """
 
 from sandbox.guard.authorizer import log_request

@@ -218,6 +218,7 @@ class Stack:
         log, opa, hub, portal = [await make() for make in (self.make_log, self.make_opa, self.make_hub, self.make_portal)]
         self.http = aiohttp.ClientSession(headers={"Authorization": "token own-token"})
         await self.start_supervisor()
+        shutil.copytree(ROOT / "images/session/labconfig", self.root / "etc/labconfig")
         shutil.copy(self.config or ROOT / "images/session/jupyter_server_config.py", self.root / "etc/jupyter_server_config.py")
         port = free_port()
         self.host = f"127.0.0.1:{port}"
@@ -270,7 +271,7 @@ class Stack:
             await asyncio.wait({ended, greeted}, return_when=asyncio.FIRST_COMPLETED)
             assert not ended.done(), (self.root / "session.log").read_text()[-3000:]
             ended.cancel()
-            while (await self.get("api/kernels"))[0] in {0, 503}:
+            while (await self.get("api/kernels"))[0] in {0, 503}:  # noqa: ASYNC110 - another process decides
                 await asyncio.sleep(0.1)
 
     async def start_supervisor(self):
@@ -289,7 +290,7 @@ class Stack:
         self.supervisor = await asyncio.create_subprocess_exec(sys.executable, str(ROOT / "images/kernel/supervisor.py"), env=env)
         self.processes.append(self.supervisor)
         async with asyncio.timeout(10):
-            while not (self.root / "sock/supervisor.sock").exists():
+            while not (self.root / "sock/supervisor.sock").exists():  # noqa: ASYNC110 - another process makes it
                 await asyncio.sleep(0.01)
 
     async def __aexit__(self, *_):
@@ -311,7 +312,7 @@ class Stack:
         if hasattr(self, "session_log"):
             self.session_log.close()
         if os.environ.get("KEEP_GUARD_LOG"):
-            print((self.root / "session.log").read_text()[-8000:])
+            sys.stdout.write((self.root / "session.log").read_text()[-8000:])
         shutil.rmtree(self.root, ignore_errors=True)
 
     # --- what a browser does

@@ -6,6 +6,7 @@ import json
 import time
 
 import aiohttp
+import duckdb
 import pytest
 
 from sandbox.guard.messages import V1
@@ -32,7 +33,7 @@ async def test_nothing_reaches_the_kernel_before_it_is_on_record(client, stack):
     stack.log_gate.clear()
     number = await client.send("execute_request", {"code": "open('marker','w').close()", "silent": False})
     await stack.held.wait()  # the log has the entry in its hands and does not answer
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError):  # noqa: PT012 - other messages may come meanwhile
         while True:
             frame = await client.receive(seconds=0.5)
             assert frame.parent.get("msg_id") != number
@@ -282,8 +283,6 @@ async def test_an_export_streams_to_the_portal_and_comes_back_with_findings(stac
 
 
 async def test_the_client_package_works_in_the_kernel(one, stack):
-    import duckdb
-
     folder = stack.root / "data/flights"
     folder.mkdir(parents=True)
     duckdb.sql("SELECT * FROM (VALUES (1), (2), (2)) t(month)").write_parquet(str(folder / "data.parquet"))
@@ -302,7 +301,6 @@ async def test_the_client_package_works_in_the_kernel(one, stack):
     assert "column_missing" in (await one.run("ds.load('flights', columns=['nope'])"))[1]
     await one.run("mine = ds.load('flights')")
     assert (await one.run("print(len(ds.sql('SELECT * FROM mine')))"))[1].strip() == "3"
-    await one.run("%load_ext datasandbox")
     assert "12" in (await one.run("%%sql kept\nSELECT 12 AS a FROM flights LIMIT 1"))[1]
     assert "[12]" in (await one.run("print(kept.a.tolist())"))[1]
     await one.run("open('a.csv','w').write('a,n\\nx,3\\n')")
@@ -396,3 +394,14 @@ channels.SandboxConnection._record = record_after
         async with fresh.connect(fresh.kernel) as ws:
             with pytest.raises(AssertionError):
                 await test_nothing_reaches_the_kernel_before_it_is_on_record(Client(ws, V1), fresh)
+
+
+async def test_the_lab_page_has_the_parts_off_that_the_session_refuses(stack):
+    async with stack.http.get(stack.url + "lab") as answer:
+        page = await answer.text()
+    config = json.loads(page.split('id="jupyter-config-data" type="application/json">')[1].split("</script>")[0])
+    off = config["disabledExtensions"]
+    for name in ("@jupyterlab/javascript-extension", "@jupyterlab/terminal-extension", "@jupyterlab/filebrowser-extension:download"):
+        assert name in off
+    settings = (await stack.get("lab/api/settings/@jupyterlab/translation-extension:plugin"))[1]
+    assert settings["schema"]["properties"]["locale"]["default"] == "zh_CN"
