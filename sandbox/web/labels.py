@@ -79,7 +79,7 @@ LABELS: dict[str, dict[str, str]] = {
             N_("数据使用主体申请终止"),
         )
     },
-    "ref": {"agreement": N_("协议"), "project": N_("项目"), "sandbox": N_("沙箱")},
+    "ref": {"agreement": N_("协议编号"), "project": N_("项目编号"), "sandbox": N_("沙箱编号")},
     "lang": {"zh-CN": "中文", "en": "English"},
 }
 FIELDS: dict[str, str] = {
@@ -159,5 +159,7 @@ def agreement_state(row: Agreement, now: datetime) -> str:
 
 def refusal_text(refusal: Refusal, lang: str) -> str:
     """Return what a refusal says to a person; a field is named as its form names it."""
-    field = translator(lang)(FIELDS[refusal.field]) if refusal.field in FIELDS else refusal.field or ""
-    return text(refusal.code, lang, **({"field": field} | refusal.params))
+    named = {"field": refusal.field or ""} | refusal.params
+    if named["field"] in FIELDS:
+        named["field"] = translator(lang)(FIELDS[named["field"]])
+    return text(refusal.code, lang, **named)

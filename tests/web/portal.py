@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import select
 from world import World
 
@@ -115,6 +117,8 @@ class PlayedRuntime:
 
 def settings_at(home: Path) -> Settings:
     (home / "secrets/portal").mkdir(parents=True, exist_ok=True)
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (home / "secrets/portal/launch.key").write_bytes(key)
     return Settings(
         home=home, run=home, id="0123abcd", url=URL, demo=True, images={"kernel": "sha256:" + "1" * 64, "session": "sha256:" + "2" * 64}
     )
@@ -176,8 +180,8 @@ def export(world: World, sandbox: str, settings: Settings, title: str = "每月�
         result = {
             "files": [{"name": "每月.csv", "type": "csv", "size": len(content), "preview": {"columns": ["月份", "航班数"], "rows": [["一月", "27004"], ["二月", "24951"]]}}],
             "findings": [
-                {"file": "每月.csv", "code": "export_type", "verdict": "pass", "params": {}},
-                {"file": "每月.csv", "code": "export_raw_rows", "verdict": "pass", "params": {}},
+                {"file": "每月.csv", "code": "export_type_refused", "verdict": "pass", "params": {}},
+                {"file": "每月.csv", "code": "raw_rows", "verdict": "pass", "params": {}},
             ],
         }  # fmt: skip
         exports.finish_check(ctx, made, {"ok": True, "errors": [], "result": result})

@@ -26,6 +26,7 @@ def test_an_application_without_purpose_names_the_field_and_loses_nothing(runtim
     answer = researcher.post(path, {**typed, "submit": "1"})
     assert answer.status_code == 422
     assert "field_required" in answer.text
+    assert "「用途」必须填写" in answer.text
     assert "论文的第三章" in answer.text
     assert answer.text.count("checked") >= 4
     with runtime.database.reading() as db:

@@ -4,8 +4,6 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from markdown_it import MarkdownIt
-from markupsafe import Markup
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
@@ -23,7 +21,6 @@ from sandbox.web.request import read_form, words
 
 pages = APIRouter()
 Form = Annotated[FormData, Depends(read_form)]
-_markdown = MarkdownIt("js-default", {"html": False})  # raw HTML stays text
 
 
 def facts(row: Agreement) -> dict[str, object]:
@@ -44,7 +41,6 @@ def one(agreement_id: str) -> View:
             "agreement.html",
             ctx=ctx,
             row=row,
-            text=Markup(_markdown.render(row.text)),  # noqa: S704 - rendered with raw HTML off
             state=agreement_state(row, ctx.now),
             holds=live_holds(row.holds, ctx.now),
             signed=signed,

@@ -79,7 +79,7 @@ def case(request: Request, agreement: str) -> Response:
         people = list(dict.fromkeys(e["who"] for e in entries))
         points = [
             {
-                "time": e["leaf"]["time"],
+                "time": formats.second(e["leaf"]["time"]),
                 "row": people.index(e["who"]),
                 "text": f"{formats.second(e['leaf']['time'])}\n{said.sentence(e['leaf'], lang)}",
             }
