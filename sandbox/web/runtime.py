@@ -44,12 +44,35 @@ class LogReader(Protocol):
 class Runtime(Protocol):
     """The process around the pages."""
 
-    settings: Settings
-    database: Database
-    policy: Policy
-    clock: Clock
-    oauth: OAuth
-    log: LogReader
+    @property
+    def settings(self) -> Settings:
+        """The deployment's settings."""
+        ...
+
+    @property
+    def database(self) -> Database:
+        """The portal's database."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """Who decides."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
+        ...
+
+    @property
+    def oauth(self) -> OAuth:
+        """Log-in through the hub."""
+        ...
+
+    @property
+    def log(self) -> LogReader:
+        """The log, to read."""
+        ...
 
     def after_commit(self) -> None:
         """Wake the outbox, the jobs and the cutter; returns at once."""
