@@ -242,7 +242,7 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
             "withheld_bytes": cell.dropped,
             "shown_sha256": cell.digest.hexdigest(),
         }
-        self.guard.record_soon("cell.closed", data)
+        self.guard.record_when_idle("cell.closed", data)
 
     def on_kernel_restarted(self) -> None:
         """Note that the kernel died by itself and is started anew; `SandboxKernels.reconnect` closes this connection then."""

@@ -136,7 +136,7 @@ class Door:
         missing = sorted(set(datasets) - {str(item.get("dataset")) for item in mine})
         data: dict[str, Any] = {"query": number, "mode": mode, "datasets": sorted(datasets), "size": len(text)}
         if missing:
-            code, params = "dataset_not_in_agreement", {"datasets": ", ".join(missing)}
+            code, params = "dataset_not_agreed", {"datasets": ", ".join(missing)}
         elif any(item.get("state") == "queried_not_available" for item in mine) or queried:
             code, params = (
                 "queried_not_available",

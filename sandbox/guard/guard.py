@@ -18,6 +18,8 @@ from sandbox.guard.supervisor import Supervisor
 
 CLOSE_CODE = 4403
 REFUSALS_PER_MINUTE = 30
+PAUSE = 0.05  # seconds without an act that count as a pause
+CLOSING_WAIT = 2.0  # seconds a closing entry waits for one
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +61,8 @@ class Guard:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refused: deque[float] = deque()
         self._suppressed = 0
+        self._closings: deque[tuple[float, str, dict[str, Any]]] = deque()
+        self._last_act = 0.0
 
     @classmethod
     def current(cls) -> "Guard":
@@ -103,6 +107,8 @@ class Guard:
         project = self.lease.facts.get("project")
         if isinstance(project, dict) and isinstance(project.get("id"), str):
             refs["project"] = project["id"]
+        if not kind.endswith(".closed"):
+            self._last_act = time.monotonic()
         try:
             return await self.source.append(kind, actor=actor or self.actor(), refs=refs, data=data, blobs=[Blob(*blob) for blob in blobs])
         except LogRefused as refused:
@@ -114,6 +120,22 @@ class Guard:
     def record_soon(self, kind: str, data: dict[str, Any], blobs: Iterable[tuple[str, str, bytes]] = ()) -> None:
         """Write an entry that nothing waits for (a closing entry, a refusal); a failure shows in the session's output."""
         self.spawn(self._record_quietly(kind, data, tuple(blobs)))
+
+    def record_when_idle(self, kind: str, data: dict[str, Any]) -> None:
+        """Write a closing entry in a pause between acts, at the latest after CLOSING_WAIT: the next cell does not queue behind it."""
+        self._closings.append((time.monotonic(), kind, data))
+        if len(self._closings) == 1:
+            self.spawn(self._write_closings())
+
+    async def _write_closings(self) -> None:
+        while self._closings:
+            begun, kind, data = self._closings[0]
+            now = time.monotonic()
+            if now - self._last_act < PAUSE and now - begun < CLOSING_WAIT and self.lease.live:
+                await asyncio.sleep(PAUSE)
+                continue
+            await self._record_quietly(kind, data, ())
+            self._closings.popleft()
 
     async def _record_quietly(self, kind: str, data: dict[str, Any], blobs: tuple[tuple[str, str, bytes], ...]) -> None:
         for wait in (0.5, 2, 10, 0):

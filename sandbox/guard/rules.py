@@ -81,7 +81,7 @@ def inbound(frame: Frame) -> tuple[Inbound, str | None]:
     if not IDENTIFIER.fullmatch(number) or (session and not IDENTIFIER.fullmatch(session)):
         code, number, session = "message_malformed", number[:128], session[:128]
     elif kind not in INBOUND.get(frame.channel, frozenset()):
-        code = "message_not_allowed"
+        code = "message_type_refused"
     elif frame.buffers or (kind == "execute_request" and not isinstance(frame.content.get("code"), str)):
         code = "message_malformed"
     clean = {

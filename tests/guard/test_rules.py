@@ -51,7 +51,7 @@ def test_a_binary_frame_with_buffers_decodes_and_is_refused():
 @pytest.mark.parametrize("channel", ["shell", "control", "stdin", "iopub", "invented"])
 def test_a_type_that_is_not_listed_for_its_channel_is_refused(kind, channel):
     request, code = inbound(decode(default(message(kind, channel)), None))
-    assert code == "message_not_allowed"
+    assert code == "message_type_refused"
     assert request.data["type"] == kind
 
 

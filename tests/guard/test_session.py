@@ -71,7 +71,7 @@ async def test_a_cell_over_the_size_of_policy_is_refused(one):
 async def test_a_debugger_message_is_refused_and_recorded(client, stack):
     number = await client.send("debug_request", {"command": "evaluate"}, channel="control")
     found = await client.collect(number, "debug_reply")
-    assert found[1].content["ename"] == "message_not_allowed"
+    assert found[1].content["ename"] == "message_type_refused"
     assert (await stack.entry("message.denied", lambda leaf: leaf["data"]["msg_id"] == number))["data"]["type"] == "debug_request"
 
 
@@ -249,7 +249,7 @@ async def test_the_door_tells_decides_and_records(stack, door):
     ("request_", "code"),
     [
         ({"verb": "query", "sql": "SELECT 1 FROM randhie", "datasets": ["randhie"]}, "queried_not_available"),
-        ({"verb": "query", "sql": "SELECT 1 FROM other", "datasets": ["other"]}, "dataset_not_in_agreement"),
+        ({"verb": "query", "sql": "SELECT 1 FROM other", "datasets": ["other"]}, "dataset_not_agreed"),
         ({"verb": "query", "sql": " ", "datasets": []}, "query_empty"),
         ({"verb": "query", "sql": "SELECT 1", "datasets": "flights"}, "door_bad_request"),
         ({"verb": "query_done", "query": "invented"}, "door_bad_request"),

@@ -15,10 +15,6 @@ MESSAGES: dict[str, Message] = {
         "收到的消息格式不正确，未送达内核。请刷新页面后重试。",
         "The message was not well formed and was not delivered to the kernel. Reload the page and try again.",
     ),
-    "message_not_allowed": Message(
-        "沙箱不接受这类消息（如调试器、交互控件），未送达内核。请改用普通代码单元格。",
-        "The sandbox does not take messages of this kind (debugger, widgets), so it was not delivered. Use plain code cells.",
-    ),
     "message_too_large": Message(
         "单元格过大，未运行。请拆分代码；大段数据请存成文件后读取。",
         "The cell is too large and was not run. Split the code; put large data into a file and read it.",
@@ -74,10 +70,6 @@ MESSAGES: dict[str, Message] = {
         "The request is incomplete or malformed. Use the functions of datasandbox.",
     ),
     "query_empty": Message("查询是空的。请写出一条 SELECT 语句。", "The query is empty. Write a SELECT statement."),
-    "dataset_not_in_agreement": Message(
-        "您的协议里没有数据集：{datasets}。ds.info() 列出可以使用的数据集；需要更多请在门户提出申请。",
-        "Your agreements do not cover: {datasets}. ds.info() lists what you may use; apply in the portal for more.",
-    ),
     "queried_not_available": Message(
         "{datasets} 按协议只能以“查询”方式访问（涉及个人的数据默认如此），本版本尚未提供查询服务，因此暂时不能使用。",
         "By the agreement {datasets} may only be accessed in queried mode (the default for data about persons); this version has no query service yet, so it cannot be used for now.",
