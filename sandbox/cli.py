@@ -3,7 +3,7 @@
 import importlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -23,7 +23,7 @@ URL = click.option("--url", envvar="DATASANDBOX_URL", default="", help="Public a
 class Parts(click.Group):
     """A group that explains a SetupError, and finds `run` and `demo` in modules of their own."""
 
-    lazy = ("run", "demo")
+    lazy: ClassVar = {"run": ("sandbox.client_cli", "run"), "demo": ("sandbox.deploy.demo", "main")}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -31,11 +31,10 @@ class Parts(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, importing its module now."""
-        if cmd_name == "run":
-            command: click.Command = importlib.import_module("sandbox.client_cli").run
+        if cmd_name in self.lazy:
+            module, name = self.lazy[cmd_name]
+            command: click.Command = getattr(importlib.import_module(module), name)
             return command
-        if cmd_name == "demo":
-            return importlib.import_module("sandbox.deploy.demo").main
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
