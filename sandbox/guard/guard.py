@@ -60,6 +60,7 @@ class Guard:
         self._display_epoch = -1
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refused: deque[float] = deque()
+        self._refused_last: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._suppressed = 0
         self._closings: deque[tuple[float, str, dict[str, Any]]] = deque()
         self._last_act = 0.0
@@ -157,9 +158,14 @@ class Guard:
         now = time.monotonic()
         while self._refused and now - self._refused[0] > 60:
             self._refused.popleft()
-        if len(self._refused) >= REFUSALS_PER_MINUTE:
+        # JupyterLab itself asks for a few things it does not get, again and again: once in ten minutes says it.
+        again = now - self._refused_last.get((code, method, path), float("-inf")) < 600
+        if again or len(self._refused) >= REFUSALS_PER_MINUTE:
             self._suppressed += 1
             return
+        self._refused_last[code, method, path] = now
+        while len(self._refused_last) > 256:
+            self._refused_last.popitem(last=False)
         self._refused.append(now)
         data = {"code": code, "method": method[:10], "path": path[:512], "status": status}
         if self._suppressed:
