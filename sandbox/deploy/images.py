@@ -14,8 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import certifi
+
 from sandbox.deploy import host, tools
-from sandbox.deploy.steps import CHECKOUT, LOCKS, digest, files_under, ok, once, run, say
+from sandbox.deploy.steps import CHECKOUT, LOCKS, digest, files_under, network, ok, once, run, say
 from sandbox.domain.uids import UIDS
 
 IMAGES = CHECKOUT / "images"
@@ -98,13 +100,7 @@ def _build(context: Path) -> None:
     _machine(context)
     _place(LOCKS / "build.txt", context / "build.txt")
     shutil.copy(tools.uv(), context / "uv")
-    bundle = next(
-        (Path(p) for p in (os.environ.get("SSL_CERT_FILE", ""), "/etc/ssl/certs/ca-certificates.crt") if p and Path(p).is_file()), None
-    )
-    if bundle is None:
-        import certifi  # noqa: PLC0415 - only a machine without any CA bundle needs it
-
-        bundle = Path(certifi.where())
+    bundle = Path(network().get("SSL_CERT_FILE") or certifi.where())
     (context / "ca-certificates.crt").write_bytes(bundle.read_bytes())
 
 
@@ -221,9 +217,7 @@ def _built(image: Image, tags: dict[str, str]) -> str:
 
 def _registries() -> dict[str, str]:
     """Pass on where this machine gets its packages, if it was told; nothing of it reaches an image that runs."""
-    env = os.environ
-    index = env.get("UV_DEFAULT_INDEX") or env.get("PIP_INDEX_URL") or ""
-    told = {"UV_DEFAULT_INDEX": index, "NPM_REGISTRY": env.get("npm_config_registry", "")}
+    told = {"UV_DEFAULT_INDEX": network().get("UV_DEFAULT_INDEX", ""), "NPM_REGISTRY": os.environ.get("NPM_CONFIG_REGISTRY", "")}
     return {key: value for key, value in told.items() if value}
 
 

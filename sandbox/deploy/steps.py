@@ -3,8 +3,10 @@
 import hashlib
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -24,6 +26,20 @@ class SetupError(Exception):
 def say(text: str) -> None:
     """Print one line at once, so that progress shows through pipes too."""
     print(text, flush=True)
+
+
+@cache
+def network() -> dict[str, str]:
+    """Return what programs that fetch packages need of this machine and were not told: its CA bundle, its package index."""
+    env = os.environ
+    found = {}
+    bundle = env.get("SSL_CERT_FILE") or env.get("PIP_CERT") or "/etc/ssl/certs/ca-certificates.crt"
+    if Path(bundle).is_file():
+        found["SSL_CERT_FILE"] = bundle
+    said = subprocess.run([sys.executable, "-m", "pip", "config", "get", "global.index-url"], check=False, capture_output=True, text=True)
+    if index := env.get("UV_DEFAULT_INDEX") or env.get("PIP_INDEX_URL") or said.stdout.strip():
+        found["UV_DEFAULT_INDEX"] = index
+    return found
 
 
 def run(

