@@ -67,9 +67,12 @@ def open_sandbox(ctx: Context, project_id: str) -> Sandbox:
     """
     project = _project(ctx, project_id)
     ctx.require(Permission.SANDBOX_OPEN, members=_members(project))
-    live = in_force_agreements(ctx.db, project.id, ctx.now)
+    known = agreed.of_project(ctx.db, project.id)
+    live = [a for a in known if rules.in_force(a, a.holds, ctx.now)]
     if not live:
-        raise Refusal("agreement_not_active", status=409, project=project.title)
+        # The latest one tells best why: revoked, held, over, not signed yet.
+        reason = rules.why_not(known[-1], known[-1].holds, ctx.now) if known else None
+        raise Refusal(reason or "no_agreement", status=409)
     waiting = [item.dataset.name for agreement in live for item in agreement.items if releases.live(ctx.db, item.id) is None]
     if waiting:
         raise Refusal("release_not_ready", status=409, datasets="、".join(waiting))
@@ -175,8 +178,9 @@ def authorise(ctx: Context, settings: Settings, *, login: str, server: str) -> L
         ctx.record("session.refused", refs={"sandbox": server}, data={"code": "start_not_requested", "login": login})
         return Refusal("start_not_requested", status=403)
     agreements = agreed.of_project(ctx.db, sandbox.project_id)
-    decision = ctx.policy.decide("sandbox.session", _session_input(ctx, sandbox, agreements))
+    # The sandbox gets what is in force and nothing else; policy looks at each again. With none it is told all, to name the reason.
     live = [a for a in agreements if rules.in_force(a, a.holds, ctx.now)]
+    decision = ctx.policy.decide("sandbox.session", _session_input(ctx, sandbox, live or agreements))
     if not decision.allow or not live or sandbox.state is not SandboxState.REQUESTED:
         code = (decision.reasons or ["start_not_requested"])[0]
         if sandbox.state in PENDING:
@@ -189,7 +193,7 @@ def authorise(ctx: Context, settings: Settings, *, login: str, server: str) -> L
         sandbox_id=sandbox.id,
         boot=boot,
         state=SessionState.STARTING,
-        epoch=agreed.sandbox_epoch(live),
+        epoch=agreed.sandbox_epoch(agreements),
         nonce=secrets.token_urlsafe(24),
         started_at=ctx.now,
     )
@@ -252,7 +256,7 @@ def stopped(ctx: Context, sandbox_id: str) -> None:
 def lease_of(ctx: Context, settings: Settings, *, sandbox_id: str, boot: str) -> dict[str, Any] | str:
     """Return the lease message for a session's guard (interfaces.md, 6), or the code with which it must be cut.
 
-    Granted only while the session is the live one, an agreement is in force and nothing was tightened since it started; never
+    Granted only while the session is the live one, no cut is wanted (every tightening wants one) and an agreement is in force; never
     longer than the earliest end of an agreement (A10, A11).
     """
     sandbox = ctx.db.get(Sandbox, sandbox_id)
@@ -263,7 +267,7 @@ def lease_of(ctx: Context, settings: Settings, *, sandbox_id: str, boot: str) ->
         return sandbox.reason or "access_withdrawn"
     live = in_force_agreements(ctx.db, sandbox.project_id, ctx.now)
     left = min((a.not_after - ctx.now for a in live if a.not_after), default=timedelta(0))
-    if not live or agreed.sandbox_epoch(live) < session.epoch or left <= timedelta(0) or not sandbox.person.active:
+    if not live or left <= timedelta(0) or not sandbox.person.active:
         return "agreement_not_active"
     seconds = min(float(LEASE_SECONDS), left.total_seconds())
     return {"type": "lease", "epoch": session.epoch, "seconds": seconds, "facts": _facts(ctx.db, sandbox, session, live, settings)}

@@ -45,8 +45,8 @@ ABSENT = """clone3 openat2 io_uring_setup io_uring_enter io_uring_register proce
 landlock_add_rule landlock_restrict_self map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount setxattrat getxattrat
 listxattrat removexattrat"""
 
-EPERM, ENOSYS = 1, 38
-AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+EPERM, ENOSYS, EOPNOTSUPP = 1, 38, 95
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
 SOCK_TYPE, SOCK_STREAM, SOCK_DGRAM = 0xF, 1, 2
 IPPROTO_TCP, IPPROTO_UDP = 6, 17
 # CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET
@@ -80,6 +80,9 @@ def profile() -> dict[str, Any]:
             _allow(["socketpair"], _equal(0, AF_UNIX)),
             _allow(["mknod"], _masked(1, S_IFMT, S_IFIFO)),
             _allow(["mknodat"], _masked(2, S_IFMT, S_IFIFO)),
+            # ipykernel's stream thread binds loopback TCP by libzmq, which lists the interfaces first: without netlink it goes on for
+            # this error only, and aborts the kernel for EPERM (libzmq, ip_resolver.cpp).
+            {"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": EOPNOTSUPP, "args": [_equal(0, AF_NETLINK)]},
             {"names": sorted(ABSENT.split()), "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS},
         ],
     }
