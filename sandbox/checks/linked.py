@@ -210,11 +210,21 @@ def _single(table: Table, release: Release, candidates: list[list[Match]], count
             continue
         frequent = np.bincount(match.release_codes[match.release_codes >= 0], minlength=int(match.table_codes.max()) + 1)[match.table_codes]
         rare = (frequent >= 1) & (frequent < min_cell) & (np.array(match.column.texts) != "")
-        if rare.sum() >= LEAST and rare.mean() >= OVERLAP:
+        if rare.sum() >= LEAST and rare.mean() >= OVERLAP and rare.mean() >= 4 * _density(match):
             keys = [found[0] for found in candidates if found[0].named and found[0] is not match]
             extremes = bool(keys) and _groups(keys, table, counts, min_cell)
             return Leak(release.dataset, int(rare.sum()), (match.column.name,), (match.release.name,), extremes)
     return Leak()
+
+
+def _density(match: Match) -> float:
+    """Return the share of all numbers of the table's step, between its least and greatest, that the release has: matches by chance."""
+    numbers, original, grain = match.column.numbers, match.release.numbers, match.column.grain
+    if numbers is None or original is None or not grain:
+        return 0.0
+    low, high = np.nanmin(numbers), np.nanmax(numbers)
+    inside = original[(original >= low) & (original <= high)]
+    return float(len(np.unique(np.rint(inside / grain))) / ((high - low) / grain + 1))
 
 
 def _groups(keys: list[Match], table: Table, counts: frozenset[str], min_cell: int) -> bool:
