@@ -25,7 +25,7 @@ RUNNING = ("control", "session", "kernel", "data", "proxy", "opa")
 CAS = Path("/usr/local/share/ca-certificates")
 PACKAGE = ("pyproject.toml", "sandbox/__init__.py", "sandbox/settings.py", "sandbox/domain", "audit")
 FILL = Callable[[Path], None]
-KEPT = 3
+KEPT = 8  # a running deployment starts sandboxes from images that nothing else names
 NO_NETWORK = "see that the machine reaches PyPI, npm and a Debian mirror (SSL_CERT_FILE, PIP_INDEX_URL and the proxies are honoured), then run this again"
 
 
