@@ -263,7 +263,8 @@ class Demo:
         if kept.get("datasets") == names:
             self.project = kept["project"]
             await self._load_agreements(researcher)
-            if all(one["state"] in {"offered", "active"} for one in self.agreements):
+            failed = any(release["state"] == "failed" for one in self.agreements for release in one["releases"])
+            if not failed and all(one["state"] in {"offered", "active"} for one in self.agreements):
                 return
         purpose = "比较各组的准点与费用情况，为公共服务改进提供依据（示范）。"
         made = await researcher.post("/projects", {"title": "示范研究项目", "purpose": purpose})
