@@ -467,7 +467,8 @@ class Demo:
         return ", ".join(said)
 
     async def _export_raw(self, name: str) -> str:
-        found = await self.cell(demo_data.EXPORT_RAW.format(name=name))
+        # In a visitor's columns of few values no row may stand out: there the missing count is what denies.
+        found = await self.cell(demo_data.EXPORT_RAW.format(name=name, forge=name == "flights"))
         if found["state"] not in {"denied", "refused"}:
             raise Failed(f"raw rows were not denied: {found}")
         return f"{found['state']}: {', '.join(found['codes'])}"

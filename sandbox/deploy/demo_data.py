@@ -180,7 +180,9 @@ EXPORT_RAW = """
 import json
 import datasandbox as ds
 raw = ds.load("{name}", limit=300)
-raw.assign(n=99).to_csv("raw.csv", index=False)
+if {forge}:
+    raw = raw.assign(n=99)  # a count that is not true
+raw.to_csv("raw.csv", index=False)
 try:
     report = ds.export("raw.csv", title="原始行", context="示范：应当被拒绝")
     print(json.dumps({{"state": report.get("state"), "export": report.get("export"),
