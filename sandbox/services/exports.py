@@ -384,6 +384,8 @@ def view(ctx: Context, made: Export) -> dict[str, Any]:
     """Return an export as the API shows it (interfaces.md, 8); others' votes only when all are in."""
     open_votes = made.state is ExportState.IN_REVIEW
     reviews = [one for one in made.reviews if not open_votes or one.reviewer_id == ctx.actor.id]
+    # The first rows are for those who may vote, who cannot judge what they do not see; for the author they would be a way out.
+    previews = (made.certificate.get("previews") or {}) if _reviewable(ctx, made) else {}
     return {
         "id": made.id,
         "state": shown_state(made),
@@ -402,7 +404,7 @@ def view(ctx: Context, made: Export) -> dict[str, Any]:
         "downloaded": moment(made.downloaded_at),
         "reasons": [{"code": code, "message": text(code, ctx.lang)} for code in made.reasons],
         "files": [
-            {"name": file.name, "size": file.size, "sha256": file.sha256, "type": file.type, "preview": _preview(made, file.name)}
+            {"name": file.name, "size": file.size, "sha256": file.sha256, "type": file.type, "preview": previews.get(file.name)}
             for file in made.files
         ],
         "findings": findings_view(made, ctx.lang),
@@ -427,11 +429,6 @@ def findings_view(made: Export, lang: str) -> list[dict[str, Any]]:
         }
         for one in made.findings
     ]
-
-
-def _preview(made: Export, file: str) -> Any:
-    """Return the first rows that the check saw, for reviewers: nobody can judge what they do not see."""
-    return (made.certificate.get("previews") or {}).get(file)
 
 
 # Facts -------------------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from sandbox.services import agreements, applications, catalogue, exports, peopl
 from sandbox.web import records, shapes
 from sandbox.web.request import PREFIX, acting, me_of, reading, runtime_of
 from sandbox.web.routes import downloads
-from sandbox.web.routes.exports import shown
 from sandbox.web.routes.uploads import read_upload, store
 from sandbox.web.shapes import Shape
 
@@ -444,14 +443,14 @@ def close_sandbox(request: Request, sandbox: str) -> Shape:
 def list_exports(request: Request, inbox: bool = False) -> Shape:
     """List exports; with `inbox=1` those that wait for oneself."""
     with reading(request) as ctx:
-        return items([shown(ctx, e) for e in exports.exports(ctx, inbox=inbox)])
+        return items([exports.view(ctx, e) for e in exports.exports(ctx, inbox=inbox)])
 
 
 @api.get("/exports/{export}")
 def get_export(request: Request, export: str) -> Shape:
     """Show an export; reviews stay hidden until all are in."""
     with reading(request) as ctx:
-        return shown(ctx, exports.export(ctx, export))
+        return exports.view(ctx, exports.export(ctx, export))
 
 
 @api.post("/exports/{export}/reviews", status_code=201)
@@ -460,14 +459,14 @@ def review(request: Request, export: str, given: ReviewIn) -> Shape:
     with acting(request) as ctx:
         exports.review(ctx, export, verdict=given.verdict, comment=given.comment)
         ctx.db.expire_all()
-        return shown(ctx, exports.export(ctx, export))
+        return exports.view(ctx, exports.export(ctx, export))
 
 
 @api.post("/exports/{export}/release")
 def release(request: Request, export: str) -> Shape:
     """Release an approved export; policy is asked again at the current epoch."""
     with acting(request) as ctx:
-        return shown(ctx, exports.release(ctx, export))
+        return exports.view(ctx, exports.release(ctx, export))
 
 
 @api.get("/exports/{export}/download")

@@ -1,6 +1,6 @@
 """Exports: what the checks found, the reviewers' votes, release, download (A10.4)."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData
@@ -28,14 +28,6 @@ def why_not_review(ctx: Context, row: Export) -> str:
     return decisions[0].reasons[0] if decisions else "role_missing"
 
 
-def shown(ctx: Context, row: Export) -> dict[str, Any]:
-    """Return an export as pages and API show it. The preview is for those who may vote: shown to the author, it would be a way out."""
-    view = exports.view(ctx, row)
-    if why_not_review(ctx, row):
-        view["files"] = [file | {"preview": None} for file in view["files"]]
-    return view
-
-
 def one(export_id: str) -> View:
     """Return the view of an export; votes are hidden until all are in."""
 
@@ -45,7 +37,7 @@ def one(export_id: str) -> View:
             request,
             "export.html",
             ctx=ctx,
-            export=shown(ctx, row),
+            export=exports.view(ctx, row),
             voted=any(r.reviewer_id == ctx.actor.id for r in row.reviews),
             why_not_review=why_not_review(ctx, row),
             is_author=row.author_id == ctx.actor.id,
