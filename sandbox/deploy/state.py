@@ -139,11 +139,12 @@ def _tokens(home: Path) -> None:
 def _keys(deployment: Deployment) -> None:
     folder = deployment.home / "secrets"
     launch = folder / "portal" / "launch.key"
-    if not launch.exists():
-        pem = Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        _write(launch, pem.decode(), "portal", 0o600)
+    for path in (launch, folder / "portal" / "certificate.key"):
+        if not path.exists():
+            pem = Ed25519PrivateKey.generate().private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            _write(path, pem.decode(), "portal", 0o600)
     key = serialization.load_pem_private_key(launch.read_bytes(), None)
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
     for holder in ("warden", "log"):

@@ -2,9 +2,13 @@
 
 import secrets
 
-ALPHABET = "0123456789bcdfghjklmnpqrstvwxz"
+LETTERS = "bcdfghjklmnpqrstvwxz"
+ALPHABET = "0123456789" + LETTERS
 
 
 def new_id() -> str:
-    """Return 12 random characters without vowels (about 58 bits), so that no word arises by chance."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(12))
+    """Return 12 random characters (about 58 bits), without vowels, so that no word arises by chance.
+
+    The first is a letter: JupyterHub takes no server name, and a host name label no beginning, that could be a number.
+    """
+    return secrets.choice(LETTERS) + "".join(secrets.choice(ALPHABET) for _ in range(11))

@@ -358,15 +358,10 @@ def _certify(made: Export, key: Ed25519PrivateKey) -> dict[str, Any]:
 
 
 def certificate_key(settings: Settings) -> Ed25519PrivateKey:
-    """Return the key that signs certificates: its own where the deployment has one, else the launch key.
-
-    With the launch key nothing can be confused: what is signed says its `kind`, and no launch spec or token has this one.
-    """
-    own = settings.secret_file("portal", "certificate.key")
-    path = own if own.exists() else settings.secret_file("portal", "launch.key")
-    key = load_pem_private_key(path.read_bytes(), None)
+    """Return the key that signs certificates and nothing else, so that no launch spec can be forged with it (`sandbox init` makes it)."""
+    key = load_pem_private_key(settings.secret("portal", "certificate.key").encode(), None)
     if not isinstance(key, Ed25519PrivateKey):
-        raise TypeError(f"{path} is not an Ed25519 key")
+        raise TypeError("certificate.key is not an Ed25519 key")
     return key
 
 

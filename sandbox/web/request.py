@@ -139,11 +139,11 @@ def acting(request: Request) -> Iterator[Context]:
 
 @contextmanager
 def _denials_recorded(request: Request) -> Iterator[None]:
-    """Record a denied act (403) in a transaction of its own, after that of the act is rolled back."""
+    """Record a denied act in a transaction of its own, after that of the act is rolled back: 403, and 404 for what one may not see."""
     try:
         yield
     except Refusal as refusal:
-        if refusal.status == 403:
+        if refusal.status == 403 or refusal.code == "not_visible":
             runtime = runtime_of(request)
             act = str(refusal.params.get("act") or f"{request.method} {request.url.path}")
             with runtime.database.writing() as db:
