@@ -37,6 +37,7 @@ ALL = (*(name for names, _ in LIVE for name in names), "B18")
 async def measure(wanted: Sequence[str], home: Path) -> list[Figure | Failure]:
     """Measure what is wanted; SetupError `no_deployment`. A benchmark that fails is told and the others go on."""
     deployment = running(home)
+    say(f"· {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before: a busy machine lengthens what passes through more processes")
     found: list[Figure | Failure] = []
     if set(wanted) - {"B18"}:
         async with study(deployment) as made:

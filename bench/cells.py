@@ -16,10 +16,10 @@ async def cells(study: Study) -> AsyncIterator[Figure]:
     """Measure all three in the same rounds, so that whatever else the machine does meets all alike."""
     researcher = await study.person("researcher")
     async with AsyncExitStack() as stack:
-        ours = await stack.enter_async_context(await researcher.kernel())
         peer = await stack.enter_async_context(stock(study.deployment.images))
         plain = await stack.enter_async_context(await peer.kernel("plain", "python3"))
         nodelay = await stack.enter_async_context(await peer.kernel("nodelay", "quiet"))
+        ours = await stack.enter_async_context(await researcher.kernel())
         took: dict[str, list[float]] = {"ours": [], "plain": [], "nodelay": []}
         for number in range(WARM_UP + ROUNDS):
             for name, kernel in (("ours", ours), ("plain", plain), ("nodelay", nodelay)):

@@ -94,8 +94,9 @@ async def stock(images: Mapping[str, str]) -> AsyncIterator[Stock]:
     name = f"ds-bench-{secrets.token_hex(4)}"
     token, proxy_token = secrets.token_hex(32), secrets.token_hex(32)
     try:
-        await asyncio.to_thread(_build, name, images)
-        await asyncio.to_thread(_start, name, images, token, proxy_token)
+        # not in threads: one that goes on after an interruption would make what was just cleaned away
+        _build(name, images)
+        _start(name, images, token, proxy_token)
         address = _docker("port", f"{name}-proxy", "8000/tcp").splitlines()[0]
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
         async with aiohttp.ClientSession(headers={"Authorization": f"token {token}"}, timeout=timeout) as http:
