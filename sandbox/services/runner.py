@@ -97,7 +97,7 @@ class Runner:
     async def run(self) -> None:
         """Work until cancelled; what an earlier portal left running is taken up again first."""
         self._loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._work.run, lambda ctx: jobs.reclaim(ctx.db, ctx.now))
+        await asyncio.to_thread(self._work.run, self._take_up)
         while True:
             self._wake.clear()
             try:
@@ -185,11 +185,21 @@ class Runner:
 
     @staticmethod
     def _failed(ctx: Context, job_id: str, kind: str, subject: str, error: str) -> None:
-        again = jobs.fail(_job(ctx, job_id), ctx.now, error[:500])
-        if not again and kind in TASKS:
-            TASKS[kind].finish(ctx, subject, {"ok": False, "errors": [{"code": "data_task_failed", "params": {}}], "result": {}})
-        elif not again and kind == "start":
-            sandboxes.start_failed(ctx, subject, "start_failed")
+        if not jobs.fail(_job(ctx, job_id), ctx.now, error[:500]):
+            _give_up(ctx, kind, subject)
+
+    @staticmethod
+    def _take_up(ctx: Context) -> None:
+        for job in jobs.reclaim(ctx.db, ctx.now):
+            _give_up(ctx, job.kind, job.subject)
+
+
+def _give_up(ctx: Context, kind: str, subject: str) -> None:
+    """Say so where the work was asked for: nothing stays `importing` or `requested` for ever."""
+    if kind in TASKS:
+        TASKS[kind].finish(ctx, subject, {"ok": False, "errors": [{"code": "data_task_failed", "params": {}}], "result": {}})
+    elif kind == "start":
+        sandboxes.start_failed(ctx, subject, "start_failed")
 
 
 def _claimed(ctx: Context, kinds: frozenset[str] | None) -> tuple[str, str, str] | None:

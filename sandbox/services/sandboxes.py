@@ -107,7 +107,7 @@ def open_sandbox(ctx: Context, project_id: str) -> Sandbox:
 
 def close_sandbox(ctx: Context, sandbox_id: str) -> Sandbox:
     """End the running session; the workspace stays. Nothing happens to a stopped one."""
-    sandbox = find(ctx, sandbox_id)
+    sandbox = _locked(ctx.db, find(ctx, sandbox_id).id)
     ctx.require(Permission.SANDBOX_CLOSE, members=_members(sandbox.project))
     if sandbox.state in {SandboxState.RUNNING, SandboxState.STARTING} and sandbox.desired is not Desired.CUT:
         sandbox.desired = Desired.STOPPED
@@ -173,7 +173,7 @@ def authorise(ctx: Context, settings: Settings, *, login: str, server: str) -> L
     A refusal is returned, not raised: the state that tells it is committed as well.
     """
     ctx.require_service("hub")
-    sandbox = ctx.db.get(Sandbox, server)
+    sandbox = ctx.db.get(Sandbox, server, with_for_update=True)
     if sandbox is None or sandbox.person.login != login:
         ctx.record("session.refused", refs={"sandbox": server}, data={"code": "start_not_requested", "login": login})
         return Refusal("start_not_requested", status=403)
@@ -183,7 +183,7 @@ def authorise(ctx: Context, settings: Settings, *, login: str, server: str) -> L
     decision = ctx.policy.decide("sandbox.session", _session_input(ctx, sandbox, live or agreements))
     if not decision.allow or not live or sandbox.state is not SandboxState.REQUESTED:
         code = (decision.reasons or ["start_not_requested"])[0]
-        if sandbox.state in PENDING:
+        if sandbox.state is SandboxState.REQUESTED:  # asked again while it starts: the start under way goes on
             _refused(ctx, sandbox, code)
         ctx.record("session.refused", refs=_refs(sandbox), data={"code": code, "reasons": list(decision.reasons)})
         return Refusal(code, status=503 if code == "policy_unavailable" else 403)
@@ -220,7 +220,7 @@ def authorise(ctx: Context, settings: Settings, *, login: str, server: str) -> L
 def started(ctx: Context, sandbox_id: str) -> None:
     """Note that the hub reports the session ready."""
     ctx.require_service()
-    sandbox = _get(ctx.db, sandbox_id)
+    sandbox = _locked(ctx.db, sandbox_id)
     if sandbox.state is not SandboxState.STARTING:
         return
     _set(sandbox, SandboxState.RUNNING, ctx.now)
@@ -233,7 +233,7 @@ def started(ctx: Context, sandbox_id: str) -> None:
 def start_failed(ctx: Context, sandbox_id: str, code: str) -> None:
     """Note that a start ended badly; what policy refused before keeps its own reason."""
     ctx.require_service()
-    sandbox = _get(ctx.db, sandbox_id)
+    sandbox = _locked(ctx.db, sandbox_id)
     if sandbox.state in PENDING:
         _refused(ctx, sandbox, code)
         ctx.record("session.failed", refs=_refs(sandbox), data={"code": code})
@@ -241,7 +241,7 @@ def start_failed(ctx: Context, sandbox_id: str, code: str) -> None:
 
 def stopped(ctx: Context, sandbox_id: str) -> None:
     """Note that the session has ended without a cut; known already is well."""
-    sandbox = ctx.db.get(Sandbox, sandbox_id)
+    sandbox = ctx.db.get(Sandbox, sandbox_id, with_for_update=True)
     if sandbox is None or sandbox.state not in {SandboxState.RUNNING, SandboxState.STARTING} or sandbox.desired is Desired.CUT:
         return
     _set(sandbox, SandboxState.STOPPED, ctx.now)
@@ -265,9 +265,11 @@ def lease_of(ctx: Context, settings: Settings, *, sandbox_id: str, boot: str) ->
         return "session_ended"
     if sandbox.desired is Desired.CUT or sandbox.state is SandboxState.CUT:
         return sandbox.reason or "access_withdrawn"
+    if code := _over(ctx, sandbox):
+        return code
     live = in_force_agreements(ctx.db, sandbox.project_id, ctx.now)
     left = min((a.not_after - ctx.now for a in live if a.not_after), default=timedelta(0))
-    if not live or left <= timedelta(0) or not sandbox.person.active:
+    if not live or left <= timedelta(0):
         return "agreement_not_active"
     seconds = min(float(LEASE_SECONDS), left.total_seconds())
     return {"type": "lease", "epoch": session.epoch, "seconds": seconds, "facts": _facts(ctx.db, sandbox, session, live, settings)}
@@ -296,18 +298,29 @@ def note_activity(ctx: Context, boot: str, executions: int) -> None:
 
 
 def expire(ctx: Context) -> list[str]:
-    """Want a cut for each live sandbox that has no agreement in force any more, because a term or a person's account ended."""
+    """Want a cut for each live sandbox whose agreement's term or person's account has ended; return their ids."""
     ctx.require_service()
     wanted = []
     query = select(Sandbox).where(Sandbox.state.in_([*PENDING, SandboxState.RUNNING]), Sandbox.desired != Desired.CUT)
-    for sandbox in ctx.db.scalars(query):
-        agreements = agreed.of_project(ctx.db, sandbox.project_id)
-        # One agreement of several that ends takes its data away, so the sandbox that saw it ends too.
-        ended = any(a.state is AgreementState.ACTIVE and not rules.in_force(a, a.holds, ctx.now) for a in agreements)
-        if ended or not sandbox.person.active:
-            want_cut(ctx, sandbox, "agreement_expired" if ended else "person_inactive")
+    for sandbox in ctx.db.scalars(query.order_by(Sandbox.id).with_for_update()):
+        if code := _over(ctx, sandbox):
+            want_cut(ctx, sandbox, code)
             wanted.append(sandbox.id)
     return wanted
+
+
+def _over(ctx: Context, sandbox: Sandbox) -> str | None:
+    """Return why time alone ends what a live sandbox was given, or None (a tightening by people wants its cut itself).
+
+    One agreement of several that ends takes its data away, so the sandbox that saw it ends too. One that was over, or held, before
+    this start gave it nothing.
+    """
+    if not sandbox.person.active:
+        return "person_inactive"
+    session = live_session(ctx.db, sandbox.id)
+    begun = (session.started_at if session is not None else None) or sandbox.changed
+    terms = [a.not_after for a in agreed.of_project(ctx.db, sandbox.project_id) if a.state is AgreementState.ACTIVE and a.not_after]
+    return "agreement_expired" if any(begun < term <= ctx.now for term in terms) else None
 
 
 def want_cut(ctx: Context, sandbox: Sandbox, reason: str) -> None:
@@ -326,7 +339,7 @@ def to_cut(db: Session) -> list[tuple[str, str, str]]:
 def cut_done(ctx: Context, sandbox_id: str, evidence: Mapping[str, Any]) -> None:
     """Note a complete cut with its evidence (milliseconds until frozen and killed)."""
     ctx.require_service()
-    sandbox = _get(ctx.db, sandbox_id)
+    sandbox = _locked(ctx.db, sandbox_id)
     if sandbox.state is SandboxState.CUT:
         return
     _set(sandbox, SandboxState.CUT, ctx.now)
@@ -352,8 +365,9 @@ def _of(project_id: str, person_id: str) -> Select[Sandbox]:
     return select(Sandbox).where(Sandbox.project_id == project_id, Sandbox.person_id == person_id)
 
 
-def _get(db: Session, sandbox_id: str) -> Sandbox:
-    sandbox = db.get(Sandbox, sandbox_id)
+def _locked(db: Session, sandbox_id: str) -> Sandbox:
+    """Return a sandbox that nobody else changes until this transaction ends: a cut wanted meanwhile must not be written over."""
+    sandbox = db.get(Sandbox, sandbox_id, with_for_update=True, populate_existing=True)
     if sandbox is None:
         raise not_visible("sandbox")
     return sandbox
@@ -381,6 +395,8 @@ def _set(sandbox: Sandbox, to: SandboxState, now: datetime) -> None:
 
 
 def _refused(ctx: Context, sandbox: Sandbox, code: str) -> None:
+    if sandbox.desired is Desired.CUT:
+        return  # the cutter ends it, for its own reason; a start that fails on the way changes nothing about that
     _set(sandbox, SandboxState.REFUSED, ctx.now)
     sandbox.reason, sandbox.desired = code, Desired.STOPPED
     _end_session(ctx, sandbox, SessionState.REFUSED, code)

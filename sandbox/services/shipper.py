@@ -10,7 +10,7 @@ import threading
 from datetime import datetime
 from typing import Any
 
-from audit.client import Blob, Source
+from audit.client import Blob, LogRefused, Source
 from sandbox.domain.clock import system_clock
 from sandbox.domain.errors import Refusal
 from sandbox.store import outbox
@@ -19,6 +19,8 @@ from sandbox.store.tables import Outbox
 
 _log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0
+# What the log says of a leaf that it can never take; any other refusal is about us and ends the process.
+UNFIT = frozenset({"log.too_large", "log.bad_leaf"})
 
 
 class Shipper:
@@ -32,6 +34,7 @@ class Shipper:
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shipped = threading.Condition()
+        self._unfit: set[int] = set()
 
     async def run(self) -> None:
         """Ship until cancelled."""
@@ -53,11 +56,13 @@ class Shipper:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     def wait_recorded(self, outbox_id: int, seconds: float = 2.0) -> None:
-        """Return when that row is on record; Refusal `log_unavailable` (503) if that takes longer than `seconds`."""
+        """Return when that row is on record; Refusal `log_unavailable` (503) if that takes longer, `record_refused` if it cannot be."""
         self.kick()
         with self._shipped:
             if not self._shipped.wait_for(lambda: self._is_recorded(outbox_id), timeout=seconds):
                 raise Refusal("log_unavailable", status=503)
+        if outbox_id in self._unfit:
+            raise Refusal("record_refused", status=503, reason="log.unfit")
 
     def _is_recorded(self, outbox_id: int) -> bool:
         with self._database.reading() as db:
@@ -82,13 +87,26 @@ class Shipper:
     async def _ship(self, row: dict[str, Any]) -> None:
         self._time = row["created"]
         data = {**row["data"], "outbox": row["id"]}
-        index = await self._source.append(row["kind"], actor=row["actor"], refs=row["refs"], data=data, blobs=row["blobs"])
-        await asyncio.to_thread(self._mark, row["id"], index)
+        try:
+            index = await self._source.append(row["kind"], actor=row["actor"], refs=row["refs"], data=data, blobs=row["blobs"])
+        except LogRefused as refused:
+            if refused.code not in UNFIT:
+                raise
+            # One record that does not fit must not keep all later ones out: what took its place says so, the row keeps its content.
+            _log.exception("record %s (%s) does not fit the log", row["id"], row["kind"])
+            told = {"outbox": row["id"], "kind": row["kind"], "code": refused.code}
+            index = await self._source.append("record.refused", actor=row["actor"], refs={}, data=told)
+            self._unfit.add(row["id"])
+            await asyncio.to_thread(self._mark, row["id"], index, keep=True)
+        else:
+            await asyncio.to_thread(self._mark, row["id"], index)
 
-    def _mark(self, row_id: int, index: int) -> None:
+    def _mark(self, row_id: int, index: int, *, keep: bool = False) -> None:
         with self._database.writing() as db:
             row = db.get(Outbox, row_id)
             if row is not None:
+                texts = row.texts
                 outbox.mark_shipped(row, index)
+                row.texts = texts if keep else row.texts
         with self._shipped:
             self._shipped.notify_all()

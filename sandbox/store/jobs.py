@@ -62,9 +62,7 @@ def fail(job: Job, now: datetime, error: str) -> bool:
     return again
 
 
-def reclaim(db: Session, now: datetime) -> int:
-    """Put back what was running when the runner ended (call once at its start); return how many."""
+def reclaim(db: Session, now: datetime) -> list[Job]:
+    """Put back what was running when the runner ended (call once at its start); return what has no tries left: it has failed."""
     left = db.scalars(select(Job).where(Job.state == JobState.RUNNING)).all()
-    for job in left:
-        fail(job, now, "runner ended")
-    return len(left)
+    return [job for job in left if not fail(job, now, "runner ended")]
