@@ -5,6 +5,7 @@ under the new boot: twice on record is better than not at all, and `data.outbox`
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from datetime import datetime
@@ -45,8 +46,8 @@ class Shipper:
                 for row in await asyncio.to_thread(self._pending):
                     await self._ship(row)
                 if not self._wake.is_set():
-                    with_timeout = asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
-                    await asyncio.gather(with_timeout, return_exceptions=True)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
         finally:
             await self._source.close()
 
