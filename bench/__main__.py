@@ -23,6 +23,7 @@ from bench.stock_peer import PeerError
 from bench.study import Study, running, study
 from sandbox.client import ApiError
 from sandbox.deploy.demo import Failed
+from sandbox.deploy.state import Deployment
 from sandbox.deploy.steps import CHECKOUT, SetupError, say
 
 # What is measured together stands together. Cutting comes last: it ends the sandbox the others work in.
@@ -39,13 +40,11 @@ async def measure(wanted: Sequence[str], home: Path) -> list[Figure | Failure]:
     deployment = running(home)
     say(f"· {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before: a busy machine lengthens what passes through more processes")
     found: list[Figure | Failure] = []
-    if set(wanted) - {"B18"}:
-        async with study(deployment) as made:
-            await made.open_sandbox()
-            for names, act in LIVE:
-                if asked := [name for name in names if name in wanted]:
-                    say(f"· {' '.join(asked)} …")
-                    found += await _kept(asked, act(made))
+    if live := [name for name in wanted if name != "B18"]:
+        try:
+            await _live(live, deployment, found)
+        except (ApiError, Failed) as error:  # before the first or after the last of them: what was measured is told all the same
+            found.append(Failure(" ".join(live), error_code(error), f"the bench's own project: {brief(error)}"))
     if "B18" in wanted:
         try:
             found.append(demo_time(home))
@@ -54,13 +53,33 @@ async def measure(wanted: Sequence[str], home: Path) -> list[Figure | Failure]:
     return found
 
 
+async def _live(wanted: Sequence[str], deployment: Deployment, found: list[Figure | Failure]) -> None:
+    """Measure what needs a live sandbox, adding to `found` as it comes."""
+    async with study(deployment) as made:
+        await made.open_sandbox()
+        for names, act in LIVE:
+            if asked := [name for name in names if name in wanted]:
+                say(f"· {' '.join(asked)} …")
+                found += await _kept(asked, act(made))
+
+
+def error_code(error: Exception) -> str:
+    """Return the stable code of an error, or its kind."""
+    return str(getattr(error, "code", None) or type(error).__name__)
+
+
+def brief(error: Exception) -> str:
+    """Return the first line that says anything; a page of HTML says only that it is one."""
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    return first[:300]
+
+
 async def _kept(asked: Sequence[str], figures: AsyncIterator[Figure]) -> list[Figure | Failure]:
     """Return those figures that were asked for, or why they are not there."""
     try:
         return [one async for one in figures if one.id.split("-")[0] in asked]
     except (ApiError, Failed, PeerError, OSError, KeyError, ValueError, TimeoutError) as error:
-        code = getattr(error, "code", None) or type(error).__name__
-        return [Failure(name, str(code), str(error)) for name in asked]
+        return [Failure(name, error_code(error), brief(error)) for name in asked]
 
 
 async def _interruptible(wanted: Sequence[str], home: Path) -> list[Figure | Failure]:
@@ -86,9 +105,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SetupError as error:
         print(f"{error.code}: {error}\n  {error.advice}", file=sys.stderr)
         return 2 if error.code == "no_deployment" else 1
-    except (ApiError, Failed) as error:
-        print(f"the bench's own project could not be made: {error}", file=sys.stderr)
-        return 1
     except asyncio.CancelledError:
         return 1
     print(table(found))
