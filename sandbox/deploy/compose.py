@@ -53,11 +53,11 @@ def up(home: Path, *, url: str = "", demo: bool | None = None) -> Deployment:
     deployment = replace(deployment, images={name: images.identity(tag) for name, tag in tags.items()})
     deployment.save()
     free(deployment)
-    mounts.share(home)
-    mounts.share(deployment.run)
+    # After a restart of the machine the engine may have started services before these mounts: they must be made anew.
+    anew = ["--force-recreate"] if any([mounts.share(home), mounts.share(deployment.run)]) else []
     _environment(deployment)
     say(f"· starting {deployment.project} …")
-    _compose(deployment, "up", "-d", "--no-build", "--pull", "never", "--quiet-pull", "proxy", "log", "opa", "warden", "portal")
+    _compose(deployment, "up", "-d", "--no-build", "--pull", "never", "--quiet-pull", *anew, "proxy", "log", "opa", "warden", "portal")
     _wait(deployment, FIRST)
     _compose(deployment, "up", "-d", "--no-build", "--pull", "never", "--quiet-pull", "--remove-orphans")
     _wait(deployment, LAST)
@@ -107,14 +107,15 @@ def free(deployment: Deployment) -> None:
     """Raise SetupError (`port_taken`) when someone else listens on the deployment's port."""
     if run([host.docker(), "ps", "-q", "--filter", f"name=^{deployment.project}-proxy$"], advice="run this again").strip():
         return
+    bind = _kept(deployment, "DATASANDBOX_BIND", "127.0.0.1")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_bind(), deployment.port))
+            probe.bind((bind, deployment.port))
         except OSError as error:
             raise SetupError(
                 "port_taken",
-                f"port {deployment.port} of {_bind()} is taken by another program ({error.strerror})",
+                f"port {deployment.port} of {bind} is taken by another program ({error.strerror})",
                 f"stop that program (`ss -ltnp 'sport = :{deployment.port}'` names it), or set DATASANDBOX_URL to a free port, such as "
                 f"{DEFAULT_URL.rpartition(':')[0]}:{deployment.port + 1}",
             ) from error
@@ -135,10 +136,10 @@ def variables(deployment: Deployment) -> dict[str, str]:
         "DATASANDBOX_ID": deployment.id,
         "DATASANDBOX_URL": deployment.url,
         "DATASANDBOX_PORT": str(deployment.port),
-        "DATASANDBOX_BIND": _bind(),
+        "DATASANDBOX_BIND": _kept(deployment, "DATASANDBOX_BIND", "127.0.0.1"),
         "DATASANDBOX_DEMO": "1" if deployment.demo else "0",
-        "DATASANDBOX_RUNTIME": os.environ.get("DATASANDBOX_RUNTIME", "runc"),
-        "DATASANDBOX_DATABASE_URL": os.environ.get("DATASANDBOX_DATABASE_URL", ""),
+        "DATASANDBOX_RUNTIME": _kept(deployment, "DATASANDBOX_RUNTIME", "runc"),
+        "DATASANDBOX_DATABASE_URL": _kept(deployment, "DATASANDBOX_DATABASE_URL", ""),
         "DATASANDBOX_DOCKER_GID": str(Path("/var/run/docker.sock").stat().st_gid),
         "DATASANDBOX_OPA_ACCEPTS_PORTAL": (secrets / "opa/accepts/portal.sha256").read_text(),
         "DATASANDBOX_OPA_ACCEPTS_SESSION": (secrets / "opa/accepts/session.sha256").read_text(),
@@ -147,8 +148,11 @@ def variables(deployment: Deployment) -> dict[str, str]:
     }
 
 
-def _bind() -> str:
-    return os.environ.get("DATASANDBOX_BIND") or "127.0.0.1"
+def _kept(deployment: Deployment, name: str, default: str) -> str:
+    """Return a setting that is given once: the environment's, else that of the last start, else `default`."""
+    path = deployment.home / "compose.env"
+    last = dict(line.partition("=")[::2] for line in path.read_text().splitlines()) if path.exists() else {}
+    return os.environ.get(name) or last.get(name) or default
 
 
 def _environment(deployment: Deployment) -> None:
@@ -195,7 +199,7 @@ def _through_proxy(deployment: Deployment) -> None:
     netloc = urlsplit(deployment.url).netloc
     end = time.monotonic() + PATIENCE
     for name, authority, path in (("hub", netloc, "/hub/health"), ("portal", f"portal.{netloc}", "/services/portal/")):
-        while (status := _status(deployment.port, authority, path)) not in range(200, 404):
+        while (status := _status(deployment, authority, path)) not in range(200, 404):
             if time.monotonic() > end:
                 raise _unhealthy(deployment, name, f"http://{authority}{path} answers {status or 'nothing'} through the proxy")
             time.sleep(0.3)
@@ -206,9 +210,11 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _status(port: int, authority: str, path: str) -> int:
+def _status(deployment: Deployment, authority: str, path: str) -> int:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
-    request = urllib.request.Request(f"http://{_bind()}:{port}{path}", headers={"Host": authority})
+    request = urllib.request.Request(
+        f"http://{_kept(deployment, 'DATASANDBOX_BIND', '127.0.0.1')}:{deployment.port}{path}", headers={"Host": authority}
+    )
     try:
         with opener.open(request, timeout=5) as answer:
             return int(answer.status)

@@ -15,6 +15,7 @@ NOT_YET = (
     "no gate: openings of mounted files are not recorded by the kernel yet",
     "no gVisor: kernel containers run under runc",
     "a workspace has no hard size limit yet",
+    "no page enrols one-time codes: outside the demonstration mode nobody but an operator with the database can hand them out",
 )
 SPACE = 6 * 2**30
 
@@ -74,7 +75,8 @@ def _left_behind(home: Path) -> list[str]:
                 labels = dict(pair.partition("=")[::2] for pair in item.get("Labels", "").split(","))
                 owner = labels.get("datasandbox.deployment", "")
                 if owner not in known:
-                    left.append(f"{kind} {item.get('Names') or item.get('Name')} of deployment {owner}")
+                    alive = " (running: perhaps of another home on this machine)" if item.get("State") == "running" else ""
+                    left.append(f"{kind} {item.get('Names') or item.get('Name')} of deployment {owner}{alive}")
     if state.RUN_ROOT.is_dir():
         left += [
             f"sockets {place} (umount what is below, then remove)" for place in sorted(state.RUN_ROOT.iterdir()) if place.name not in known

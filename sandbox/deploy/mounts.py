@@ -15,14 +15,18 @@ def mounted_under(path: Path) -> list[Path]:
     return sorted((place for place in found if place == path or path in place.parents), key=lambda place: -len(place.parts))
 
 
-def share(path: Path) -> None:
-    """Bind `path` on itself and make it the head of a peer group of its own (the root of the file system is left alone)."""
+def share(path: Path) -> bool:
+    """Bind `path` on itself and make it the head of a peer group of its own (the root of the file system is left alone).
+
+    Return whether this was new: containers that were started before see nothing that is mounted there from now on.
+    """
     path.mkdir(parents=True, exist_ok=True)
     if path in mounted_under(path):
-        return
+        return False
     run(["mount", "--bind", str(path), str(path)], advice=MOUNT_ADVICE)
     run(["mount", "--make-private", str(path)], advice=MOUNT_ADVICE)  # else a home inside another would share that one's mounts
     run(["mount", "--make-shared", str(path)], advice=MOUNT_ADVICE)
+    return True
 
 
 def release(path: Path) -> list[Path]:

@@ -145,8 +145,9 @@ def _keys(deployment: Deployment) -> None:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
             _write(path, pem.decode(), "portal", 0o600)
-    key = serialization.load_pem_private_key(launch.read_bytes(), None)
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    public = _public(launch)
+    # For whoever gets a certificate: hand this file out, with the log's vkey.
+    _write(deployment.home / "certificate.pub", _public(folder / "portal" / "certificate.key"), "root", 0o644)
     for holder in ("warden", "log"):
         _write(folder / holder / "launch.pub", public, holder, 0o600)
     log = folder / "log" / "log.key"
@@ -155,6 +156,11 @@ def _keys(deployment: Deployment) -> None:
     vkey = Signer.parse(log.read_text()).verifier.vkey + "\n"
     _write(deployment.home / "audit" / "log.vkey", vkey, "log", 0o644)
     _write(folder / "portal" / "log.vkey", vkey, "portal", 0o600)
+
+
+def _public(key: Path) -> str:
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    return private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def _token(path: Path, holder: str) -> str:

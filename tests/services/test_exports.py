@@ -119,6 +119,17 @@ class ExportWorld(World):
             return exports.view(ctx, exports.export(ctx, one))
 
 
+def test_a_trial_needs_neither_title_nor_context_because_nobody_reads_them(desk):
+    one = desk.announce(check_only=True, title="", context="")
+    assert desk.seen("researcher", one)["title"] == ""
+
+
+def test_an_export_without_a_title_is_refused_by_name(desk):
+    with pytest.raises(Refusal) as refused:
+        desk.announce(title=" ")
+    assert (refused.value.code, refused.value.field) == ("field_required", "title")
+
+
 @pytest.fixture
 def desk(world):
     one = ExportWorld(world.database, ExportPolicy())
