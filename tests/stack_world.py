@@ -7,6 +7,7 @@ comes after. Both are the demonstration's own first steps, so that there is one 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sandbox.client import Client
 from sandbox.deploy import demo_data
 from sandbox.deploy.demo import Demo
 
@@ -53,3 +54,11 @@ async def granted(stack: "Stack") -> Grant:
         releases = await demo.prepare()
     agreements = {item["dataset"]: one["id"] for one in demo.agreements for item in one["items"]}
     return Grant(demo.project, demo.application, agreements, releases)
+
+
+async def close_sandboxes(stack: "Stack", login: str = "researcher") -> None:
+    """Close what that person has open: a person may have few at once, and all tests share the people."""
+    async with Client(stack.url, login, stack.accounts[login]["password"]) as person:
+        for sandbox in (await person.get("/sandboxes"))["items"]:
+            if sandbox["state"] in {"requested", "starting", "running"}:
+                await person.post(f"/sandboxes/{sandbox['id']}/close")

@@ -15,6 +15,7 @@ from jupyterlab_server.config import LabConfig
 
 from sandbox.domain.errors import Refusal
 from sandbox.guard.authorizer import close_without_lease, prune
+from sandbox.guard.courtesy import add_courtesy
 from sandbox.guard.door import Door
 from sandbox.guard.guard import Guard
 from sandbox.guard.settings import Settings
@@ -107,6 +108,7 @@ async def _start_jupyter_server_extension(serverapp: Any) -> None:
     """Prune when every extension has added its handlers, then open the door and ask for a lease."""
     guard = Guard.current()
     removed = prune(serverapp.web_app)
+    add_courtesy(serverapp.web_app, serverapp.base_url)
     serverapp.log.info("guard: %d handlers removed", len(removed))
     begun = await _hello(guard, serverapp.log)
     guard.door = await Door(guard).listen()

@@ -66,7 +66,7 @@ HANDLERS = frozenset(
 )
 READ_ONLY = ("/lab/api/", "/api/me", "/api/kernelspecs")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_WITHOUT_LEASE = ("/static/", "/logout", "/oauth_callback", "/api/status")
+OPEN_WITHOUT_LEASE = ("/static/", "/logout", "/oauth_callback", "/api/status", "/sandbox/")
 
 
 class SandboxAuthorizer(JupyterHubAuthorizer):

@@ -56,6 +56,7 @@ class Guard:
         self.executions = 0
         self.cell_bytes = 0  # nothing is shown before policy has said how much
         self.ready = asyncio.Event()
+        self._news = asyncio.Event()  # set, and replaced, when the right to work changes
         self.door: asyncio.Server | None = None
         self._display_epoch = -1
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -212,15 +213,27 @@ class Guard:
         if self._display_epoch != self.lease.epoch:
             self.spawn(self._ask_display())
         self.ready.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def changed(self, seconds: float) -> None:
+        """Wait until a lease was granted, lapsed or cut, at most `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), seconds)
 
     def cut(self, code: str) -> None:
         """End everything at once; recorded as soon as the log can take it (a protective act never waits)."""
         self.lease.cut(code)
+        self._tell()
         self._close_all(self.lease.reason)
         self.record_soon("session.cut", {"code": code, "epoch": self.lease.epoch})
 
     def lapsed(self) -> None:
         """The lease ran out unrenewed: close what is open; it may be granted again."""
+        self._tell()
         self._close_all("lease_ended")
         self.record_soon("session.lapsed", {"epoch": self.lease.epoch})
 
