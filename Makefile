@@ -20,8 +20,8 @@ test: venv ## Run all tests on a stack of their own; ARGS go to pytest
 check: venv ## Format, lint, types, imports, policies, translations
 	@images/tools/check
 
-bench: venv ## Print the figures of the performance goals
-	@.venv/bin/python -m bench
+bench: venv ## Print the figures of the performance goals; ARGS="B1 --json FILE" chooses
+	@.venv/bin/python -m bench $(ARGS)
 
 lock: venv ## Write the lock files anew; UPGRADE=1 takes newer versions
 	@UPGRADE=$(UPGRADE) images/tools/lock
