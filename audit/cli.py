@@ -90,7 +90,7 @@ def verify(directory: Path, vkey: Path | None, at_least: Path | None) -> None:
     except (Damaged, OSError, ValueError) as error:
         _fail(str(error))
     for index, digest in report.erased:
-        click.echo(f"entry {index}: blob {digest} was erased")
+        click.echo(f"entry {index}: blob {digest} was erased on record")
     if report.unsigned:
         click.echo(report.unsigned)
     if vkey is None:
@@ -148,7 +148,7 @@ def _show(entry: Entry, blobs: Blobs, *, texts: bool) -> None:
 
 def _lines(content: bytes | None) -> list[str]:
     if content is None:
-        return ["(erased)"]
+        return ["(not there: erased, or lost; audit verify tells which)"]
     try:
         return content.decode().split("\n")
     except UnicodeDecodeError:

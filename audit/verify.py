@@ -1,7 +1,7 @@
 """Verification of a log's directory, by anyone who has it and the log's public key. Reads only.
 
 Proves: every entry has the bytes it was acknowledged with, none is missing, added or moved before the last signed head; each source's numbers
-have no gap and each of its boots names the one before; every blob that is still there is the one its entry names.
+have no gap and each of its boots names the one before; every blob is the one its entry names, or a later entry records its erasure.
 It cannot see a log cut back to an earlier whole state: give it a later checkpoint (`at_least`) kept elsewhere for that.
 """
 
@@ -29,9 +29,13 @@ class Problem:
     text: str
 
 
+ERASURE = "blob.erased"  # `data.digest` names the blob
+ERASERS = frozenset({"log", "operator"})  # a session appends to its own source: its word erases nothing
+
+
 @dataclass
 class Report:
-    """What verification found. `erased`: blobs that are not there any more, as (entry, digest); that is allowed."""
+    """What verification found. `erased`: blobs that are gone and whose erasure a later entry records, as (entry, digest)."""
 
     size: int = 0
     heads: int = 0
@@ -50,24 +54,26 @@ class Report:
 def verify(directory: Path, verifier: Verifier, *, at_least: Head | None = None, live: bool = False) -> Report:
     """Read a whole log directory. `live`: its writer is running, so an incomplete batch at the end is one being written."""
     report = Report()
-    blobs = Blobs(directory / "blobs")
-    sequences, prefix = Sequences(), Tree()
+    content = _Content(Sequences(), Blobs(directory / "blobs"), report)
+    prefix = Tree()
     if not (directory / WAL_NAME).is_file():
         report.problems.append(Problem("wal.missing", None, f"there is no log in {directory}"))
         return report
-    with mapped(directory / WAL_NAME) as content:
-        scan = Scan(content, verifier, every_signature=True)
+    with mapped(directory / WAL_NAME) as wal:
+        scan = Scan(wal, verifier, every_signature=True)
         try:
             for batch in scan.batches():
                 for entry in batch.entries:
-                    _check_entry(entry, sequences, blobs, report)
+                    content.check(entry)
                     report.size += 1
                     _check_prefix(entry, prefix, at_least, report)
                 report.heads += 1
                 report.root = batch.head.root
         except Damaged as error:
             report.problems.append(Problem(error.code, error.index, f"{error}. Nothing from here on is proved"))
+            content.settle()
             return report
+    content.settle()
     if scan.tail is not None:
         if scan.tail.torn and live:
             report.unsigned = f"entry {scan.tail.index} is just being written"
@@ -80,38 +86,60 @@ def verify(directory: Path, verifier: Verifier, *, at_least: Head | None = None,
     return report
 
 
-def _check_entry(entry: Entry, sequences: Sequences, blobs: Blobs, report: Report) -> None:
-    """One entry's content: form, place in its source's order, blobs."""
-    index = entry.index
-    try:
-        leaf: dict[str, Any] = json.loads(entry.payload)
-        validate(leaf)
-    except (ValueError, RecursionError, Refused) as error:
-        report.problems.append(Problem("leaf.bad", index, f"entry {index}: not a leaf: {error}"))
-        return
-    try:
-        sequences.check_next(leaf)
-    except Refused as error:
-        # Signed by the log all the same: its writer was not ours.
-        text = f"entry {index}: out of order for source {leaf['source']} boot {leaf['boot']} seq {leaf['seq']}: {error}"
-        report.problems.append(Problem("source.order", index, text))
-    sequences.add(leaf, index)
-    for ref in leaf["blobs"]:
-        _check_blob(index, ref, blobs, report)
+@dataclass
+class _Content:
+    """What the entries say: form, place in their source's order, blobs. A blob that is gone is judged when all entries are read."""
 
+    sequences: Sequences
+    blobs: Blobs
+    report: Report
+    missing: list[tuple[int, str]] = field(default_factory=list)
+    erasures: dict[str, int] = field(default_factory=dict)  # digest -> the last entry that records its erasure
 
-def _check_blob(index: int, ref: dict[str, Any], blobs: Blobs, report: Report) -> None:
-    try:
-        content = blobs.get(ref["digest"])
-    except Damaged as error:
-        report.problems.append(Problem(error.code, index, f"entry {index}: {error}"))
-        return
-    if content is None:
-        report.erased.append((index, ref["digest"]))
-    elif len(content) != ref["size"]:
-        report.problems.append(Problem("blob.wrong", index, f"entry {index}: blob {ref['digest']} has another size"))
-    else:
-        report.blobs += 1
+    def check(self, entry: Entry) -> None:
+        """Take one entry."""
+        index = entry.index
+        try:
+            leaf: dict[str, Any] = json.loads(entry.payload)
+            validate(leaf)
+        except (ValueError, RecursionError, Refused) as error:
+            self._problem("leaf.bad", index, f"not a leaf: {error}")
+            return
+        try:
+            self.sequences.check_next(leaf)
+        except Refused as error:
+            # Signed by the log all the same: its writer was not ours.
+            where = f"source {leaf['source']} boot {leaf['boot']} seq {leaf['seq']}"
+            self._problem("source.order", index, f"out of order for {where}: {error}")
+        self.sequences.add(leaf, index)
+        for ref in leaf["blobs"]:
+            self._check_blob(index, ref)
+        if leaf["kind"] == ERASURE and leaf["source"] in ERASERS and isinstance(leaf["data"].get("digest"), str):
+            self.erasures[leaf["data"]["digest"]] = index
+
+    def _check_blob(self, index: int, ref: dict[str, Any]) -> None:
+        try:
+            found = self.blobs.get(ref["digest"])
+        except Damaged as error:
+            self._problem(error.code, index, str(error))
+            return
+        if found is None:
+            self.missing.append((index, ref["digest"]))
+        elif len(found) != ref["size"]:
+            self._problem("blob.wrong", index, f"blob {ref['digest']} has another size")
+        else:
+            self.report.blobs += 1
+
+    def settle(self) -> None:
+        """Judge the blobs that are gone: erased on record (after the entry that names them), or missing."""
+        for index, digest in self.missing:
+            if self.erasures.get(digest, -1) > index:
+                self.report.erased.append((index, digest))
+            else:
+                self._problem("blob.missing", index, f"blob {digest} is gone and no later entry records its erasure")
+
+    def _problem(self, code: str, index: int, text: str) -> None:
+        self.report.problems.append(Problem(code, index, f"entry {index}: {text}"))
 
 
 def _check_prefix(entry: Entry, prefix: Tree, at_least: Head | None, report: Report) -> None:

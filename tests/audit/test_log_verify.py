@@ -122,14 +122,45 @@ def test_writer_that_signs_disorder_is_found(directory, signer):
     assert (problem(directory, signer).code, problem(directory, signer).index) == ("source.order", 1)
 
 
-def test_erased_blob_is_reported_and_changed_blob_fails(directory, signer):
+def test_blob_gone_without_a_recorded_erasure_is_a_problem_and_changed_blob_fails(directory, signer):
     blobs = sorted(path for path in (directory / "blobs").glob("*/*"))
     blobs[0].unlink()
     report = verify(directory, signer.verifier)
-    assert (report.ok, [digest for _, digest in report.erased]) == (True, [blobs[0].name])
+    assert ([one.code for one in report.problems], report.erased) == (["blob.missing"], [])
+    assert report.problems[0].index in range(2, 7)
+    done = run("verify", directory)
+    assert (done.exit_code, f"blob.missing: entry {report.problems[0].index}" in done.output) == (1, True)
     blobs[1].write_bytes(blobs[1].read_bytes() + b"x")
     assert problem(directory, signer).code == "blob.wrong"
     assert problem(directory, signer).index in range(2, 7)
+
+
+@pytest.mark.parametrize(("source", "codes"), [("operator", []), ("session:sb1", ["blob.missing"])])
+def test_blob_erased_on_record_by_an_operator_is_no_problem(tmp_path, signer, source, codes):
+    log = make_log(tmp_path / "audit", signer)
+    log.append(first())
+    one, given, blob = with_blob(1, "a name")
+    log.append(one, given)
+    log.append(first(source=source))
+    log.append(leaf(1, "blob.erased", source=source, data={"digest": blob.digest, "ground": "order 7"}))
+    log.close()
+    (path,) = (tmp_path / "audit/blobs").glob(f"*/{blob.digest}")
+    path.unlink()
+    report = verify(tmp_path / "audit", signer.verifier)
+    assert [one.code for one in report.problems] == codes
+    assert [digest for _, digest in report.erased] == ([] if codes else [blob.digest])
+
+
+def test_an_erasure_recorded_before_its_entry_erases_nothing(tmp_path, signer):
+    log = make_log(tmp_path / "audit", signer)
+    one, given, blob = with_blob(1, "a name")
+    log.append(first(source="operator"))
+    log.append(leaf(1, "blob.erased", source="operator", data={"digest": blob.digest}))
+    log.append(first())
+    log.append(one, given)
+    log.close()
+    next((tmp_path / "audit/blobs").glob(f"*/{blob.digest}")).unlink()
+    assert problem(tmp_path / "audit", signer).code == "blob.missing"
 
 
 def test_missing_log_is_not_whole(directory, signer):
