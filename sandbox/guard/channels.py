@@ -10,11 +10,12 @@ not on record; when the record or policy is down the browser gets the reason and
 import asyncio
 import contextlib
 import hashlib
-import json
+import itertools
 import time
-from collections import OrderedDict
+from datetime import UTC, datetime
 from typing import Any
 
+from jupyter_client.session import DELIM
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.websocket import WebSocketClosedError
 
@@ -22,7 +23,7 @@ from sandbox.adapters.opa import Decision
 from sandbox.domain.errors import Refusal
 from sandbox.guard.guard import CLOSE_CODE, Guard
 from sandbox.guard.messages import Malformed, decode, encode
-from sandbox.guard.rules import Cell, Inbound, Ledger, inbound, outgoing, replies
+from sandbox.guard.rules import REPLY_BYTES, Book, Cell, Inbound, Ledger, inbound, outgoing, rebuilt, replies
 
 WAITING_BYTES = 64 * 1024 * 1024  # of frames that wait for their record
 WAITING = 2000
@@ -38,8 +39,10 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         self.closed = False
         self._queue: asyncio.Queue[bytes | str] = asyncio.Queue()
         self._waiting = 0
-        self._known = self.guard.cells.setdefault(self.kernel_id, OrderedDict())
-        self._ledger = Ledger(self.guard.cell_bytes, self._known)
+        self._book = self.guard.cells.setdefault(self.kernel_id, Book(self.guard.cell_bytes))
+        self._book.background.cap = self.guard.cell_bytes
+        self._ledger = Ledger(self._book)
+        self._numbers = itertools.count(1)
         self._running: dict[str, float] = {}  # execution -> when it was delivered (monotonic seconds)
         self._pump_task: asyncio.Task[None] | None = None
 
@@ -170,12 +173,10 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         if stream is None or stream.closed():
             self._not_delivered(request, "kernel_gone")
             return
+        cap = self.guard.cell_bytes
+        self._book.background.cap = cap
+        self._book.open(request.id, cap if request.is_cell else min(cap, REPLY_BYTES), request.message["header"])
         if request.is_cell:
-            self._known[request.id] = None
-            while len(self._known) > 512:
-                self._known.popitem(last=False)
-            self._ledger.cap = self.guard.cell_bytes
-            self._ledger.open(request.id)
             self._running[request.id] = time.monotonic()
             self.guard.executions += 1
         self.session.send(stream, dict(request.message))
@@ -204,10 +205,13 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
             _, parts = self.session.feed_identities(outgoing_msg)
             message = outgoing(channel, parts)
             verdict, cell = self._ledger.judge(message)
+            parent = cell.asked.header
             if verdict == "pass":
-                super().handle_outgoing_message(stream, outgoing_msg)
+                number = f"{self.session.session}_{next(self._numbers)}"
+                made = rebuilt(message, parts, parent, number, datetime.now(UTC).isoformat())
+                super().handle_outgoing_message(stream, [DELIM, self.session.sign(made[:4]), *made])
             elif verdict != "drop":
-                self._replace(verdict, message.type, channel, _parent(parts[2]))
+                self._replace(verdict, message.type, channel, parent)
         except WebSocketClosedError:
             return
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as bad:
@@ -218,15 +222,25 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
 
     def _replace(self, verdict: str, kind: str, channel: str, parent: dict[str, Any]) -> None:
         """Put a notice in the place of output over the allowance."""
-        words = self.guard.say("display_cap", limit=self._ledger.cap // 1024)
+        cell = self._ledger.cell(str(parent.get("msg_id")))
+        words = self.guard.say("display_cap", limit=cell.cap // 1024)
         if verdict == "notice":
+            self._note_background(cell)
             self._say("stream", {"name": "stderr", "text": words + "\n"}, "iopub", parent)
             return
-        status = self._ledger.cell(str(parent.get("msg_id"))).status if kind == "execute_reply" else "error"
+        status = cell.status if kind == "execute_reply" else "error"
         error: dict[str, Any] = {"status": status or "error", "ename": "display_cap", "evalue": words, "traceback": []}
         if kind == "execute_reply":
             error |= {"execution_count": None, "user_expressions": {}, "payload": []}
         self._say(kind, error, channel, parent)
+
+    def _note_background(self, cell: Cell) -> None:
+        """Record that a kernel used up what it may show without being asked; once, however many connections it has."""
+        shared = self._book.background
+        if cell.asked is not shared or shared.noticed:
+            return
+        shared.noticed = True
+        self.guard.record_soon("display.background", {"kernel": self.kernel_id, "code": "display_cap", "limit": shared.cap})
 
     def _close_cell(self, cell: Cell, status: str) -> None:
         """Write the closing entry; nothing waits for it."""
@@ -249,10 +263,3 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         self.guard.record_soon("kernel.died", {"kernel": self.kernel_id})
         with contextlib.suppress(WebSocketClosedError):
             super().on_kernel_restarted()
-
-
-def _parent(raw: bytes) -> dict[str, Any]:
-    """The short text fields of a parent header, which is all a browser matches by."""
-    value = json.loads(raw)
-    names = ("msg_id", "session", "msg_type", "username", "version", "date")
-    return {name: value[name] for name in names if isinstance(value.get(name), str) and len(value[name]) <= 128}

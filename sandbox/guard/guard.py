@@ -13,6 +13,7 @@ from sandbox.adapters.opa import AsyncPolicy, Decision
 from sandbox.domain.errors import Refusal
 from sandbox.domain.messages import text
 from sandbox.guard.lease import Lease, LeaseStream
+from sandbox.guard.rules import Book
 from sandbox.guard.settings import Settings
 from sandbox.guard.supervisor import Supervisor
 
@@ -51,7 +52,7 @@ class Guard:
         self.source = Source(settings.log, settings.tokens["session"], settings.source, boot=settings.boot)
         self.supervisor = Supervisor(settings.sock)
         self.connections: set[Closable] = set()
-        self.cells: dict[str, OrderedDict[str, None]] = {}  # kernel id -> executions delivered to it, latest last
+        self.cells: dict[str, Book] = {}  # kernel id -> what it was asked and has shown
         self.order: dict[str, asyncio.Lock] = {}  # kernel id -> what is recorded first is delivered first
         self.executions = 0
         self.cell_bytes = 0  # nothing is shown before policy has said how much

@@ -79,7 +79,10 @@ class SandboxKernels(AsyncMappingKernelManager):
         self._check_kernel_id(kernel_id)
         await self._record("kernel.shutdown", kernel_id)
         guard = Guard.current()
-        guard.cells.pop(kernel_id, None)
+        if (book := guard.cells.pop(kernel_id, None)) is not None:
+            shared = book.background
+            shown = {"shown_bytes": shared.broadcast + shared.direct, "withheld_bytes": shared.dropped}
+            guard.record_when_idle("background.closed", {"kernel": kernel_id, **shown})
         guard.order.pop(kernel_id, None)
         return await self._async_shutdown_kernel(kernel_id, now=now, restart=restart)
 

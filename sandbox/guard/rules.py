@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,12 +37,15 @@ OUTBOUND = frozenset(
         *("input_request", "shutdown_reply", "interrupt_reply", "comm_open", "comm_msg", "comm_close"),
     },
 )
-STATES = frozenset({"starting", "busy", "idle", "restarting", "dead", "autorestarting"})
-IDENTIFIER = re.compile(r"[\w.:\-]{1,128}")
+STATES = frozenset({"starting", "busy", "idle"})
+IDENTIFIER = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 DATE = re.compile(r"[0-9T:.Z+\-]{1,40}")
+CELL_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 FLAGS = ("silent", "store_history", "allow_stdin", "stop_on_error")
 SMALL = 4096  # bytes of a message's other parts that are kept in the entry itself
-HEADER_FREE = 1024  # bytes of an outgoing header that a message has without saying anything
+STATUS_BYTES = 16  # what a status message counts: its state and its moment say something too
+REPLY_BYTES = 65536  # what may be shown for a recorded request that is no cell (a completion, help)
+DELETED_CELLS = 200
 BACKGROUND = "background"
 
 
@@ -69,20 +73,80 @@ class Inbound:
         return self.type.endswith("_request")
 
 
+def _expressions(value: Any) -> bool:
+    """Whether these are `user_expressions`: text by text, all of it recorded."""
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < 1 << 53
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+# What the content of each type may hold, and of what form. Nothing else is ever delivered (W9).
+Check = Callable[[Any], bool]
+CONTENT: dict[str, dict[str, Check]] = {
+    "execute_request": {"code": _text, **dict.fromkeys(FLAGS, _flag), "user_expressions": _expressions},
+    "complete_request": {"code": _text, "cursor_pos": _whole},
+    "inspect_request": {"code": _text, "cursor_pos": _whole, "detail_level": _whole},
+    "is_complete_request": {"code": _text},
+    "history_request": {
+        **dict.fromkeys(("output", "raw", "unique"), _flag),
+        **dict.fromkeys(("session", "start", "stop", "n"), _whole),
+        **dict.fromkeys(("hist_access_type", "pattern"), _text),
+    },
+    "kernel_info_request": {},
+    "comm_info_request": {"target": _text, "target_name": _text},
+    "input_reply": {"status": _text, "value": _text},
+}
+
+
+def _well_formed(kind: str, content: dict[str, Any]) -> bool:
+    """Whether the content has only fields its type knows, each of its form, and the text it is about."""
+    checks = CONTENT.get(kind, {})
+    needed = {"value"} if kind == "input_reply" else {"code"} & checks.keys()
+    return needed <= content.keys() <= checks.keys() and all(checks[name](value) for name, value in content.items())
+
+
+def _marks(metadata: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what is delivered of the metadata: JupyterLab's marks that the kernel uses. None if one is ill formed.
+
+    JupyterLab sends all a cell's metadata along (tags, timing); the kernel needs none of it and gets none.
+    """
+    found: dict[str, Any] = {}
+    if "cellId" in metadata:
+        found["cellId"] = metadata["cellId"]
+    if metadata.get("deletedCells"):
+        found["deletedCells"] = metadata["deletedCells"]
+    cells = [found.get("cellId", "x"), *(deleted if isinstance(deleted := found.get("deletedCells", []), list) else [None])]
+    fits = len(cells) <= DELETED_CELLS + 1 and all(isinstance(cell, str) and CELL_ID.fullmatch(cell) for cell in cells)
+    return found if fits else None
+
+
 def inbound(frame: Frame) -> tuple[Inbound, str | None]:
     """Judge one frame: the message as it would be recorded and delivered, and the code of a refusal or None.
 
-    A refused message is described as well: what was tried goes on record too.
+    What is delivered is constant or recorded: identifiers, date, flags and marks in the entry, texts in blobs. A field that is
+    unknown or of another form refuses the message. A refused message is described as well: what was tried goes on record too.
     """
     header = frame.header
-    kind, number, session = (str(header.get(name, "")) for name in ("msg_type", "msg_id", "session"))
-    date = str(header.get("date", ""))
+    kind, number, session, date = (
+        value if isinstance(value := header.get(name, ""), str) else "" for name in ("msg_type", "msg_id", "session", "date")
+    )
     code: str | None = None
+    marks = _marks(frame.metadata)
     if not IDENTIFIER.fullmatch(number) or (session and not IDENTIFIER.fullmatch(session)):
         code, number, session = "message_malformed", number[:128], session[:128]
     elif kind not in INBOUND.get(frame.channel, frozenset()):
         code = "message_type_refused"
-    elif frame.buffers or (kind == "execute_request" and not isinstance(frame.content.get("code"), str)):
+    elif frame.buffers or marks is None or not _well_formed(kind, frame.content):
         code = "message_malformed"
     clean = {
         "msg_id": number,
@@ -95,37 +159,36 @@ def inbound(frame: Frame) -> tuple[Inbound, str | None]:
     data: dict[str, Any] = {"msg_id": number, "type": kind[:64], "channel": frame.channel[:16], "size": frame.size}
     data["header"] = {"session": session, "date": clean["date"]}
     blobs: list[tuple[str, str, bytes]] = []
-    rest = {"metadata": frame.metadata, "content": dict(frame.content)}
-    if frame.parent:
+    rest: dict[str, Any] = {"metadata": frame.metadata, "content": dict(frame.content)}
+    if frame.parent and kind != "input_reply":  # there it is the question's header, which JupyterLab gives back
         rest["parent"] = frame.parent
-    if kind == "execute_request" and isinstance(frame.content.get("code"), str):
-        blobs.append(("code", "text/x-python", rest["content"].pop("code").encode(errors="replace")))
-    elif kind == "input_reply":
-        blobs.append(("input", "text/plain", str(rest["content"].pop("value", "")).encode(errors="replace")))
+    name, media = ("input", "text/plain") if kind == "input_reply" else ("code", "text/x-python")
+    word = "value" if kind == "input_reply" else "code"
+    if kind in {"execute_request", "input_reply"} and isinstance(frame.content.get(word), str):
+        blobs.append((name, media, rest["content"].pop(word).encode(errors="replace")))
     text = json.dumps(rest, ensure_ascii=False, sort_keys=True).encode(errors="replace")
     # Words a person typed stay out of the entry, so that they can be erased: flags and cell ids are no words.
-    if _plain(rest) and len(text) <= SMALL:
-        data["flags"] = {name: bool(rest["content"].get(name)) for name in FLAGS if name in rest["content"]}
-        data["metadata"] = frame.metadata
+    if code is None and _plain(rest, marks or {}) and len(text) <= SMALL:
+        data["flags"] = {name: rest["content"][name] for name in FLAGS if name in rest["content"]}
+        data["metadata"] = marks
     else:
         blobs.append(("rest", "application/json", text))
     blobs.extend((f"buffer{n}", "application/octet-stream", part) for n, part in enumerate(frame.buffers))
-    message = {"header": clean, "parent_header": frame.parent, "metadata": frame.metadata, "content": frame.content}
+    message = {"header": clean, "parent_header": {}, "metadata": marks or {}, "content": dict(frame.content)}
     if code is None and not _deliverable(message):
         code = "message_malformed"
     return Inbound(frame.channel, kind, number, frame.size, message, frame.buffers, data, tuple(blobs)), code
 
 
-def _plain(rest: dict[str, Any]) -> bool:
-    """Whether the rest of a message is only flags and JupyterLab's own marks, so that it fits into the entry itself."""
-    content, metadata = rest["content"], rest["metadata"]
-    marks = {"cellId": str, "deletedCells": list, "recordTiming": bool, "trusted": bool}
+def _plain(rest: dict[str, Any], marks: dict[str, Any]) -> bool:
+    """Whether the rest of a well-formed message is only flags and marks, so that it fits into the entry itself."""
+    content = rest["content"]
+    known = {*marks, "deletedCells", "recordTiming", "trusted"}
     return (
         "parent" not in rest
-        and set(content) <= {*FLAGS, "user_expressions"}
+        and content.keys() <= {*FLAGS, "user_expressions"}
         and not content.get("user_expressions")
-        and all(isinstance(metadata[name], marks.get(name, ())) for name in metadata)
-        and all(isinstance(name, str) for name in metadata.get("deletedCells", []))
+        and rest["metadata"].keys() <= known
     )
 
 
@@ -139,17 +202,49 @@ def _deliverable(message: dict[str, Any]) -> bool:
 
 
 @dataclass
+class Asked:
+    """One delivered request, or a kernel's background, as all connections share it: what was shown of it to anybody."""
+
+    cap: int
+    header: dict[str, Any] = field(default_factory=dict)  # the recorded one, which a browser matches replies by
+    broadcast: int = 0  # bytes of iopub, which every connection sees
+    direct: int = 0  # bytes of replies, which one connection sees
+    dropped: int = 0
+    noticed: bool = False
+
+
+class Book:
+    """What one kernel was asked and has shown, however many connections it has and had."""
+
+    def __init__(self, cap: int) -> None:
+        self.asked: OrderedDict[str, Asked] = OrderedDict()
+        self.background = Asked(cap)
+
+    def open(self, number: str, cap: int, header: dict[str, Any]) -> None:
+        """Note a delivered request with the display allowance that is in force."""
+        self.asked[number] = Asked(cap, header)
+        while len(self.asked) > 512:
+            self.asked.popitem(last=False)
+
+
+@dataclass
 class Cell:
-    """One execution as seen from outside: what came back for it."""
+    """One request as one connection sees it: what came back for it."""
 
     id: str
-    cap: int
+    asked: Asked
+    broadcast: int = 0
     size: int = 0
     dropped: int = 0
     status: str | None = None
     idle: bool = False
     noticed: bool = False
     digest: Any = field(default_factory=hashlib.sha256)  # over type and content of what was shown, in order
+
+    @property
+    def cap(self) -> int:
+        """Bytes that may be shown of it."""
+        return self.asked.cap
 
     @property
     def closed(self) -> bool:
@@ -175,65 +270,84 @@ def outgoing(channel: str, parts: list[bytes]) -> Outgoing:
     header, parent = json.loads(parts[1]), json.loads(parts[2])
     if not isinstance(header, dict) or not isinstance(parent, dict):
         raise ValueError("a header is not an object")  # noqa: TRY004 - it is input, not a programming error
-    extra = sum(max(0, len(part) - HEADER_FREE) for part in parts[:3])
-    return Outgoing(
-        channel,
-        str(header.get("msg_type", ""))[:64],
-        str(parent.get("msg_id", ""))[:128],
-        extra + sum(len(part) for part in parts[3:]),
-        bytes(parts[4]),
-    )
+    kind = str(header.get("msg_type", ""))[:64]
+    size = STATUS_BYTES if kind == "status" else sum(len(part) for part in parts[3:])
+    return Outgoing(channel, kind, str(parent.get("msg_id", ""))[:128], size, bytes(parts[4]))
+
+
+def rebuilt(message: Outgoing, parts: list[bytes], parent: dict[str, Any], number: str, date: str) -> list[bytes]:
+    """Return `[header, parent, metadata, content, buffers…]` of a message that may go out.
+
+    Its headers are the guard's own, and a status is one of three words: what is left, metadata, content and buffers, was counted.
+    """
+    header = {"msg_id": number, "msg_type": message.type, "session": "kernel", "username": "", "date": date, "version": "5.4"}
+    heads = [json.dumps(header).encode(), json.dumps(parent).encode()]
+    if message.type == "status":
+        return [*heads, b"{}", json.dumps({"execution_state": _content(message.content).get("execution_state")}).encode()]
+    return [*heads, *(bytes(part) for part in parts[3:])]
 
 
 class Ledger:
-    """Counts what one connection is shown, per cell. A message for no known cell is counted as background output.
+    """Counts what one connection is shown, per cell. A message for no known request is counted as background output.
 
-    A lying kernel can name any parent: unknown ones share a single allowance, so lying gains nothing.
+    A lying kernel can name any parent: unknown ones share a single allowance, so lying gains nothing. Connections of a kernel share
+    its book: one that comes later begins with what was shown before, so connecting anew gains nothing either.
     """
 
-    def __init__(self, cap: int, known: "OrderedDict[str, None]") -> None:
-        self.cap = cap
-        self.known = known
+    def __init__(self, book: Book) -> None:
+        self.book = book
         self.cells: OrderedDict[str, Cell] = OrderedDict()
-        self.background = Cell(BACKGROUND, cap)
+        self._before = {number: asked.broadcast for number, asked in book.asked.items()}
+        self.background = Cell(BACKGROUND, book.background, book.background.broadcast, noticed=book.background.noticed)
 
-    def open(self, number: str) -> Cell:
-        """Begin a cell with the display allowance that is in force."""
-        cell = self.cells[number] = Cell(number, self.cap)
+    def cell(self, parent: str) -> Cell:
+        """Find the request a message says it belongs to."""
+        asked = self.book.asked.get(parent)
+        known = self.cells.get(parent)
+        if known is not None and (asked is None or known.asked is asked):
+            return known
+        if asked is None:
+            return self.background
+        cell = self.cells[parent] = Cell(parent, asked, self._before.pop(parent, 0) if known is None else 0)
         while len(self.cells) > 512:
             self.cells.popitem(last=False)
         return cell
 
-    def cell(self, parent: str) -> Cell:
-        """Find the cell a message says it belongs to."""
-        if parent in self.cells:
-            return self.cells[parent]
-        return self.open(parent) if parent in self.known else self.background
-
     def judge(self, message: Outgoing) -> tuple[str, Cell]:
         """Count a message; say `pass`, `notice` (first one over the allowance), `reply` (a reply over it) or `drop`."""
         cell = self.cell(message.parent)
-        if message.type not in OUTBOUND:
+        state = _content(message.content).get("execution_state") if message.type == "status" else None
+        if message.type not in OUTBOUND or (message.type == "status" and state not in STATES):
             cell.dropped += message.size
             return "drop", cell
-        if message.type == "status":
-            state = _content(message.content).get("execution_state")
-            cell.idle = cell.idle or state == "idle"
-            return ("pass" if state in STATES and message.size <= 256 else "drop"), cell
+        ends = state == "idle" and not cell.idle and cell is not self.background
+        cell.idle = cell.idle or state == "idle"
         if message.type == "execute_reply" and cell is not self.background:
             status = str(_content(message.content).get("status"))
             cell.status = status if status in {"ok", "error", "aborted"} else "unknown"
-        if cell.size + message.size <= cell.cap:
-            cell.size += message.size
-            cell.digest.update(message.type.encode() + b"\0" + message.content)
+        if ends or cell.broadcast + cell.asked.direct + message.size <= cell.cap:
+            self._show(cell, message)
             return "pass", cell
         cell.dropped += message.size
+        cell.asked.dropped += message.size
         if message.type.endswith("_reply"):
             return "reply", cell
-        if cell.noticed:
+        if cell.noticed or state is not None:
             return "drop", cell
         cell.noticed = True
         return "notice", cell
+
+    @staticmethod
+    def _show(cell: Cell, message: Outgoing) -> None:
+        """Count it where every connection of the kernel counts: the same broadcast seen by two is shown once."""
+        if message.channel == "iopub":
+            cell.broadcast += message.size
+            cell.asked.broadcast = max(cell.asked.broadcast, cell.broadcast)
+        else:
+            cell.asked.direct += message.size
+        if message.type != "status":
+            cell.size += message.size
+            cell.digest.update(message.type.encode() + b"\0" + message.content)
 
 
 def _content(raw: bytes) -> dict[str, Any]:
