@@ -323,6 +323,15 @@ def _over(ctx: Context, sandbox: Sandbox) -> str | None:
     return "agreement_expired" if any(begun < term <= ctx.now for term in terms) else None
 
 
+def logged_out(ctx: Context) -> list[str]:
+    """Note that the actor has logged out; return their live sandboxes, whose guards must close what browsers hold open."""
+    query = select(Sandbox).where(Sandbox.person_id == ctx.actor.id, Sandbox.state.in_([*PENDING, SandboxState.RUNNING]))
+    found = ctx.db.scalars(query.order_by(Sandbox.id)).all()
+    for sandbox in found:
+        ctx.record("session.logged_out", refs=_refs(sandbox))
+    return [sandbox.id for sandbox in found]
+
+
 def want_cut(ctx: Context, sandbox: Sandbox, reason: str) -> None:
     """Say that a sandbox must be cut; the cutter does it after the commit."""
     sandbox.desired, sandbox.reason = Desired.CUT, reason

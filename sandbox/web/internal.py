@@ -19,6 +19,7 @@ from sandbox.domain.messages import text
 from sandbox.domain.spec import sign
 from sandbox.services import accounts, sandboxes
 from sandbox.services.context import Context
+from sandbox.services.leases import LogOut, Word
 from sandbox.services.sandboxes import SESSION_LIFE, Launch
 from sandbox.web import internal_exports
 from sandbox.web.internal_session import session_of
@@ -144,17 +145,17 @@ async def lease(socket: WebSocket) -> None:
         await socket.close(4401)
         return
     await socket.accept()
-    with process.leases.stream(session.sandbox) as cuts:
+    with process.leases.stream(session.sandbox) as words:
         reader = asyncio.create_task(_listen(process, socket, session))
         try:
-            await _renew(process, socket, session, cuts)
+            await _renew(process, socket, session, words)
         except (WebSocketDisconnect, RuntimeError):
             return  # the guard went away: its lease ends by itself
         finally:
             reader.cancel()
 
 
-async def _renew(process: Process, socket: WebSocket, session: tokens.Session, cuts: asyncio.Queue[str]) -> None:
+async def _renew(process: Process, socket: WebSocket, session: tokens.Session, words: asyncio.Queue[Word]) -> None:
     while True:
         message = await asyncio.to_thread(process.work.run, _lease_message, process, session)
         if isinstance(message, str):
@@ -163,10 +164,13 @@ async def _renew(process: Process, socket: WebSocket, session: tokens.Session, c
             return
         await socket.send_json(message)
         try:
-            code = await asyncio.wait_for(cuts.get(), RENEW_SECONDS)
+            word = await asyncio.wait_for(words.get(), RENEW_SECONDS)
         except TimeoutError:
             continue
-        await socket.send_json({"type": "cut", "code": code})
+        if isinstance(word, LogOut):
+            await socket.send_json({"type": "logout"})
+            continue
+        await socket.send_json({"type": "cut", "code": word.code})
         await socket.close(4403)
         return
 

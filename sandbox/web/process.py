@@ -1,7 +1,7 @@
 """The portal's process: what the pages, the internal port and the tasks behind them share (`web.runtime.Runtime`)."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,11 @@ class Process:
         self.cutter.kick()
         self.shipper.kick()
         self.runner.kick()
+
+    def log_out(self, sandboxes: Sequence[str]) -> None:
+        """Tell the guards of these sandboxes that their person has logged out."""
+        for sandbox in sandboxes:
+            self.leases.log_out(sandbox)
 
     def wait_recorded(self, outbox_id: int) -> None:
         """Return when that row is in the log; Refusal `log_unavailable` (503) when it takes too long."""

@@ -1,6 +1,6 @@
 """What the pages and the API are given by the process they run in (`serve.py`); tests give their own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sandbox.domain.clock import Clock
@@ -76,6 +76,10 @@ class Runtime(Protocol):
 
     def after_commit(self) -> None:
         """Wake the outbox, the jobs and the cutter; returns at once."""
+        ...
+
+    def log_out(self, sandboxes: Sequence[str]) -> None:
+        """Have the guards of these sandboxes close what their person's browsers hold open; returns at once."""
         ...
 
     def wait_recorded(self, outbox_id: int) -> None:

@@ -13,7 +13,7 @@ from sandbox.domain.states import Desired, SandboxState, SessionState
 from sandbox.services import agreements
 from sandbox.services import cutter as module
 from sandbox.services.cutter import Cutter
-from sandbox.services.leases import Leases
+from sandbox.services.leases import Cut, Leases
 from sandbox.store.tables import Agreement, Outbox, Person, Sandbox, SandboxSession
 
 
@@ -78,7 +78,7 @@ async def test_the_guard_is_told_before_the_warden_and_the_hub_forgets_the_serve
             cutter.kick()
             await until(lambda: state(live) == "cut")
             await until(lambda: not hub.servers)
-        assert await told.get() == "agreement_revoked"
+        assert await told.get() == Cut("agreement_revoked")
     assert warden.knew[0] >= 1
     assert warden.calls == [("cut", (live.sandbox, "agreement_revoked"))]
     assert [data["code"] for data in evidence(live)] == ["agreement_revoked"]

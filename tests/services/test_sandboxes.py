@@ -373,6 +373,16 @@ def test_an_account_that_ends_wants_a_cut(ready):
     assert seen(ready, sandbox)[2] == "person_inactive"
 
 
+def test_a_log_out_names_the_persons_own_live_sandboxes_and_ends_none(ready):
+    sandbox, boot = running(ready)
+    with ready.as_("researcher2") as ctx:
+        assert sandboxes.logged_out(ctx) == []
+    with ready.as_("researcher") as ctx:
+        assert sandboxes.logged_out(ctx) == [sandbox]
+    assert kinds(ready)[-1] == "session.logged_out"
+    assert lease(ready, sandbox, boot)["type"] == "lease"
+
+
 def test_an_agreement_over_before_the_start_does_not_end_a_sandbox_that_never_had_it(ready):
     """Two agreements in a project, one of them over: a new sandbox runs on the other."""
     ready.dataset("hospitals", "health", "steward2")

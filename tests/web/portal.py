@@ -98,6 +98,7 @@ class PlayedRuntime:
     world: World
     oauth: PlayedOAuth = field(default_factory=PlayedOAuth)
     recorded: list[int] = field(default_factory=list)
+    logged_out: list[str] = field(default_factory=list)
     log_down: bool = False
 
     def __post_init__(self) -> None:
@@ -108,6 +109,9 @@ class PlayedRuntime:
 
     def after_commit(self) -> None:
         pass
+
+    def log_out(self, sandboxes: Any) -> None:
+        self.logged_out += sandboxes
 
     def wait_recorded(self, outbox_id: int) -> None:
         if self.log_down:

@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from sandbox.domain.errors import Refusal
-from sandbox.services import accounts
+from sandbox.services import accounts, sandboxes
 from sandbox.web.request import PREFIX, acting, cookie_name, read_form, runtime_of, safe_next, secure, session_token, set_cookie
 
 pages = APIRouter()
@@ -62,11 +62,13 @@ def oauth_callback(request: Request, code: str = "", state: str = "") -> Respons
 
 @pages.post("/logout")
 def logout(request: Request, form: Annotated[FormData, Depends(read_form)]) -> Response:
-    """End the portal's session, then the hub's."""
+    """End the portal's session, close what the person's browsers hold open in sandboxes, then end the hub's session."""
     del form
     runtime, token = runtime_of(request), session_token(request)
     with acting(request) as ctx:
         accounts.end_session(ctx.db, ctx.now, token or "")
+        open_now = sandboxes.logged_out(ctx)
+    runtime.log_out(open_now)
     response = RedirectResponse(runtime.oauth.logout_url(), 303)
     set_cookie(response, runtime, cookie_name(runtime), "", seconds=0)
     return response
