@@ -21,7 +21,7 @@ from sandbox.domain.ids import new_id
 from sandbox.domain.permissions import Permission
 from sandbox.domain.profiles import PROFILES
 from sandbox.domain.states import AGREEMENT_STEPS, AgreementState, Desired, Role, SandboxState, Side, step
-from sandbox.services import releases
+from sandbox.services import accounts, releases
 from sandbox.services.context import Context, not_visible
 from sandbox.services.projects import logins
 from sandbox.store.db import unique_or
@@ -34,6 +34,7 @@ from sandbox.store.tables import (
     Body,
     Hold,
     Member,
+    Person,
     Sandbox,
     Signature,
 )
@@ -166,18 +167,29 @@ def hold(ctx: Context, agreement_id: str, *, ground: str, reason: str, until: da
 
 
 def lift(ctx: Context, hold_id: str) -> Hold:
-    """Lift a hold; access returns when none is left, in a new sandbox. `already_lifted` (409)."""
+    """Lift a hold; access returns when none is left, in a new sandbox. `already_lifted` (409), `hold_of_other_side` (403)."""
     made = ctx.db.get(Hold, hold_id, with_for_update=True)
     if made is None:
         raise not_visible("hold")
     one = _found(ctx, made.agreement_id)
-    ctx.require(Permission.HOLD_LIFT, **_resource(one))
+    ctx.require(Permission.HOLD_LIFT, **_resource(one), placed_by=_placed_by(ctx.db, made))
     if made.lifted_at is not None:
         raise Refusal("already_lifted", status=409)
     made.lifted_at, made.lifted_by = ctx.now, ctx.actor.id
     one.epoch = epoch_after(one.epoch, Change.LIFT)
     ctx.record("agreement.hold_lifted", refs=_refs(one), data={"hold": made.id, "epoch": one.epoch})
     return made
+
+
+def may_lift(ctx: Context, made: Hold) -> bool:
+    """Say whether the actor may lift this hold."""
+    return ctx.may(Permission.HOLD_LIFT, **_resource(made.agreement), placed_by=_placed_by(ctx.db, made))
+
+
+def _placed_by(db: Session, made: Hold) -> list[dict[str, Any]]:
+    """Return the roles in force of who placed the hold: they say whose side it is."""
+    held: list[dict[str, Any]] = accounts.actor_of(db.get_one(Person, made.placed_by)).facts()["roles"]
+    return held
 
 
 def policy_facts(one: Agreement, now: datetime) -> dict[str, Any]:

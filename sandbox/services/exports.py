@@ -4,10 +4,12 @@ An export is bound to the agreements in force when it was made, each with its ep
 export that has not been downloaded is void (architecture, Cut). Votes are hidden until all are in.
 """
 
+import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,9 +24,9 @@ from sandbox.domain.errors import Refusal
 from sandbox.domain.messages import text
 from sandbox.domain.permissions import Permission
 from sandbox.domain.spec import canonical
-from sandbox.domain.states import EXPORT_STEPS, ExportState, Verdict, Vote, step
+from sandbox.domain.states import EXPORT_STEPS, ExportState, Role, Verdict, Vote, step
+from sandbox.services import accounts, releases
 from sandbox.services import agreements as agreed
-from sandbox.services import releases
 from sandbox.services.context import Context, moment, not_visible
 from sandbox.settings import Settings
 from sandbox.store import jobs
@@ -33,6 +35,10 @@ from sandbox.store.tables import Agreement, Export, ExportFile, Finding, Outbox,
 
 EXPORT_POLICY = "sandbox.export"
 MAX_BYTES = 5_000_000
+TITLE_LENGTH, CONTEXT_LENGTH = 80, 1000
+# Words, not data: prose of some length has fewer signs of this kind than letters.
+DATA_SHARE, DATA_LEAST = 0.4, 20
+_DATA = re.compile(r"[\d,;|\t=/+]")
 _NAME = re.compile(r"[^/\\\0]{1,120}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -45,7 +51,9 @@ def create(
 ) -> Export:
     """Announce a package of one file `{"name","size","sha256"}`; its bytes go to `exports/<id>/<n>` next.
 
-    Refusals: `field_required` (title, context), `export_one_file`, `export_file_invalid`, `export_too_large`, `no_agreement` (403).
+    A trial has no words: none are needed, and any given are not kept, because its author would read them at once in the portal.
+    Refusals: `field_required`, `field_too_long`, `context_is_data` (title, context), `export_one_file`, `export_file_invalid`,
+    `export_too_large`, `no_agreement` (403).
     """
     home = ctx.db.get_one(Sandbox, sandbox)
     session = ctx.db.scalars(select(SandboxSession).where(SandboxSession.boot == boot, SandboxSession.sandbox_id == sandbox)).one_or_none()
@@ -63,9 +71,8 @@ def create(
         project_id=home.project_id,
         author_id=home.person_id,
         state=ExportState.CHECKING,
-        # A trial asks for no words: nobody will read them.
-        title=(fields.optional if check_only else fields.required)(title, "title", longest=200),
-        context=(fields.optional if check_only else fields.required)(context, "context", longest=4000),
+        title="" if check_only else _words(title, "title", TITLE_LENGTH),
+        context="" if check_only else _words(context, "context", CONTEXT_LENGTH),
         check_only=check_only,
         epoch=sum(one.epoch for one in bound),
         reviewers_needed=0,
@@ -80,6 +87,15 @@ def create(
     texts = {"title": made.title, "context": made.context} | {f"file{file.position}": file.name for file in made.files}
     ctx.record("export.created", refs=_refs(made), data={"files": announced, "check_only": check_only}, texts=texts)
     return made
+
+
+def _words(value: Any, field: str, longest: int) -> str:
+    """Return what an author says of an export; `context_is_data` when it is mostly digits and separators."""
+    words = fields.required(value, field, longest=longest)
+    signs = len(_DATA.findall(words))
+    if signs >= DATA_LEAST and signs > DATA_SHARE * len("".join(words.split())):
+        raise Refusal("context_is_data", field=field)
+    return words
 
 
 def _announced(ctx: Context, made: Export, position: int, given: Mapping[str, Any]) -> ExportFile:
@@ -104,7 +120,11 @@ def incoming(ctx: Context, *, sandbox: str, export: str, number: int) -> ExportF
 
 
 def add_file(ctx: Context, *, sandbox: str, export: str, number: int, size: int, sha256: str) -> ExportFile:
-    """Note that the bytes of a file are stored; they must be what was announced. `export_changed` (409)."""
+    """Note that the bytes of a file have arrived; they must be what was announced. `export_changed` (409).
+
+    The caller moves them to their place in the same transaction: it holds the package, so that none is moved once it is submitted.
+    """
+    _of_sandbox(ctx, sandbox, export, lock=True)
     file = incoming(ctx, sandbox=sandbox, export=export, number=number)
     if (size, sha256) != (file.size, file.sha256):
         raise Refusal("export_changed", field=f"files[{number}]", status=409, file=file.name)
@@ -115,7 +135,7 @@ def add_file(ctx: Context, *, sandbox: str, export: str, number: int, size: int,
 
 def submit(ctx: Context, *, sandbox: str, export: str) -> Export:
     """Close the package and have it checked (job `check`); `export_incomplete` (409) while a file is missing."""
-    made = _of_sandbox(ctx, sandbox, export)
+    made = _of_sandbox(ctx, sandbox, export, lock=True)
     if made.submitted_at is not None:
         return made
     if any(file.received_at is None for file in made.files):
@@ -136,8 +156,8 @@ def checked(made: Export) -> bool:
     return made.decided_at is not None or made.state is not ExportState.CHECKING
 
 
-def _of_sandbox(ctx: Context, sandbox: str, export: str) -> Export:
-    made = ctx.db.get(Export, export)
+def _of_sandbox(ctx: Context, sandbox: str, export: str, *, lock: bool = False) -> Export:
+    made = ctx.db.get(Export, export, with_for_update=True if lock else None, populate_existing=lock)
     if made is None or made.sandbox_id != sandbox:
         raise not_visible("export")
     return made
@@ -245,6 +265,7 @@ def export(ctx: Context, export_id: str) -> Export:
 def review(ctx: Context, export_id: str, *, verdict: str, comment: str) -> Review:
     """Vote once; when all votes are in, the export is approved or rejected.
 
+    Approvals count when policy finds every body whose data it may hold among them; while one is missing, one more vote is needed.
     Refusals: policy's (`not_author` …, 403), `state_conflict`, `already_reviewed` (409), `field_required` (a rejection without a comment).
     """
     made = export(ctx, export_id)
@@ -262,18 +283,29 @@ def review(ctx: Context, export_id: str, *, verdict: str, comment: str) -> Revie
         ctx.db.add(given)
     ctx.record("export.reviewed", refs=_refs(made), data={"verdict": vote.value}, texts={"comment": said})
     ctx.db.refresh(made, ["reviews"])
+    agreed_on = all(one.verdict is Vote.APPROVE for one in made.reviews)
+    if agreed_on and len(made.reviews) >= made.reviewers_needed and _body_missing(ctx, made):
+        made.reviewers_needed = len(made.reviews) + 1
     if len(made.reviews) >= made.reviewers_needed:
-        agreed_on = all(one.verdict is Vote.APPROVE for one in made.reviews)
         made.state = step(EXPORT_STEPS, made.state, ExportState.APPROVED if agreed_on else ExportState.REJECTED)
         made.decided_at = ctx.now
         ctx.record(f"export.{made.state.value}", refs=_refs(made), data={"reviews": len(made.reviews)})
     return given
 
 
-def release(ctx: Context, export_id: str, key: Ed25519PrivateKey | None = None) -> Export:
-    """Release an approved export: policy is asked again at the present epoch, the certificate is signed.
+def _body_missing(ctx: Context, made: Export) -> bool:
+    """Ask policy whether a body bound to the export has not approved; 503 `policy_unavailable`, and the vote is not taken."""
+    reasons, _ = _ask(ctx, made, "release")
+    if "policy_unavailable" in reasons:
+        raise Refusal("policy_unavailable", status=503)
+    return "body_review_missing" in reasons
 
-    Refusals: policy's first reason (403), `export_epoch_changed` (403), `state_conflict` (409).
+
+def release(ctx: Context, export_id: str, key: Ed25519PrivateKey | None = None, home: Path | None = None) -> Export:
+    """Release an approved export: policy is asked again at the present epoch, the bytes are compared, the certificate is signed.
+
+    `key` and `home` are those of the settings unless given (tests).
+    Refusals: policy's first reason (403), `export_epoch_changed` (403), `state_conflict`, `export_changed` (409).
     """
     made = export(ctx, export_id)
     ctx.db.refresh(made, with_for_update=True)
@@ -283,11 +315,24 @@ def release(ctx: Context, export_id: str, key: Ed25519PrivateKey | None = None) 
     reasons, _ = _ask(ctx, made, "release")
     if reasons:
         raise Refusal(reasons[0], status=503 if reasons[0] == "policy_unavailable" else 403)
+    for file in made.files:
+        _same_bytes(home or Settings.from_env().home, file)
     made.state = step(EXPORT_STEPS, made.state, ExportState.RELEASED)
     made.released_at = ctx.now
     made.certificate = made.certificate | {"signed": _certify(made, key or certificate_key(Settings.from_env()))}
     ctx.record("export.released", refs=_refs(made), data={"files": [file.sha256 for file in made.files]})
     return made
+
+
+def _same_bytes(home: Path, file: ExportFile) -> None:
+    """Compare the stored bytes with what was checked and reviewed; `export_changed` (409)."""
+    try:
+        with (home / file.path).open("rb") as stored:
+            same = hashlib.file_digest(stored, "sha256").hexdigest() == file.sha256
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise Refusal("export_changed", status=409, file=file.name)
 
 
 @dataclass(frozen=True)
@@ -439,6 +484,7 @@ def _ask(ctx: Context, made: Export, act: str) -> tuple[list[str], int]:
     reasons: set[str] = set()
     reviewers = 0
     checks = [_checks(made, file) for file in made.files]
+    reviews = [_vote(given) for given in made.reviews]
     for bound, one in zip(made.certificate["agreements"], _agreements(ctx.db, made), strict=True):
         if one.epoch != bound["epoch"]:
             reasons.add("export_epoch_changed")
@@ -446,11 +492,11 @@ def _ask(ctx: Context, made: Export, act: str) -> tuple[list[str], int]:
             EXPORT_POLICY,
             {
                 "now": stamp(ctx.now),
-                "agreement": agreed.policy_facts(one, ctx.now),
+                "agreement": agreed.policy_facts(one, ctx.now) | {"body": one.body.code},
                 "files": [
                     {"type": file.type or "?", "size": file.size, "checks": each} for file, each in zip(made.files, checks, strict=True)
                 ],
-                "reviews": [{"person": one.reviewer.login, "verdict": one.verdict.value} for one in made.reviews],
+                "reviews": reviews,
                 "author": made.author.login,
                 "act": act,
             },
@@ -460,6 +506,13 @@ def _ask(ctx: Context, made: Export, act: str) -> tuple[list[str], int]:
         needed = decision.obligations.get("reviewers")
         reviewers = max(reviewers, needed if isinstance(needed, int) else 2)
     return sorted(reasons), reviewers
+
+
+def _vote(given: Review) -> dict[str, Any]:
+    """Return a vote as policy sees it: for which bodies its reviewer may speak now."""
+    roles = accounts.actor_of(given.reviewer).roles
+    bodies = [{"body": grant.body, "kind": grant.body_kind} for grant in roles if grant.role is Role.REVIEWER]
+    return {"person": given.reviewer.login, "verdict": given.verdict.value, "bodies": bodies}
 
 
 def _checks(made: Export, file: ExportFile) -> list[dict[str, str]]:

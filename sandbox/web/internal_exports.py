@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,7 +56,11 @@ async def create(request: Request, package: Announced, authorization: Annotated[
 
 
 async def put_file(request: Request, export: str, number: int, authorization: Annotated[str, Header()] = "") -> Response:
-    """Store the bytes of one file, counted and hashed as they come; more than was announced is refused at once."""
+    """Store the bytes of one file, counted and hashed as they come; more than was announced is refused at once.
+
+    They are written beside and moved to their place only when they are what was announced, while the package is held open: a request
+    that ends after the package was submitted changes nothing.
+    """
 
     def expected(ctx: Context, session: Session) -> tuple[str, int]:
         file = exports.incoming(ctx, sandbox=session.sandbox, export=export, number=number)
@@ -66,18 +71,23 @@ async def put_file(request: Request, export: str, number: int, authorization: An
     path: Path = process.settings.home / relative
     path.parent.mkdir(mode=0o755, exist_ok=True)
     digest, count = hashlib.sha256(), 0
-    with path.open("wb") as target:
-        async for chunk in request.stream():
-            count += len(chunk)
-            if count > size:
-                raise Refusal("export_changed", field=f"files[{number}]", status=409, file=str(number))
-            digest.update(chunk)
-            target.write(chunk)
+    beside = path.parent.with_name(f".{export}.{number}.{secrets.token_hex(8)}")  # not in the package, which the checks see whole
 
     def act(ctx: Context, session: Session) -> None:
         exports.add_file(ctx, sandbox=session.sandbox, export=export, number=number, size=count, sha256=digest.hexdigest())
+        beside.replace(path)
 
-    await _run(request, authorization, act)
+    try:
+        with beside.open("wb") as target:
+            async for chunk in request.stream():
+                count += len(chunk)
+                if count > size:
+                    raise Refusal("export_changed", field=f"files[{number}]", status=409, file=str(number))
+                digest.update(chunk)
+                target.write(chunk)
+        await _run(request, authorization, act)
+    finally:
+        beside.unlink(missing_ok=True)
     return Response(status_code=204)
 
 

@@ -13,7 +13,7 @@ from sandbox.domain.errors import Refusal
 from sandbox.domain.spec import canonical
 from sandbox.domain.states import Desired, SandboxState, SessionState
 from sandbox.services import agreements, exports, people
-from sandbox.store.tables import Agreement, ExportFile, Job, Outbox, Person, Sandbox, SandboxSession
+from sandbox.store.tables import Agreement, Body, Export, ExportFile, Job, Outbox, Person, Sandbox, SandboxSession
 
 KEY = Ed25519PrivateKey.generate()
 CONTENT = b"carrier,n\nUA,10\n"
@@ -38,11 +38,16 @@ class ExportPolicy(FakePolicy):
             reasons += ["agreement_held"] if facts["agreement"]["holds"] else []
             reasons += ["checks_missing"] if not all(f["checks"] for f in facts["files"]) else []
             votes = {r["person"] for r in facts["reviews"] if r["verdict"] == "approve"} - {facts["author"]}
+            speak = {b["body"] for r in facts["reviews"] for b in r["bodies"] if b["kind"] != "authority"}
+            lent = any(b["kind"] == "authority" for r in facts["reviews"] for b in r["bodies"])
+            missing = facts["act"] == "release" and not lent and facts["agreement"]["body"] not in speak
+            reasons += ["body_review_missing"] if missing else []
             reasons += ["reviews_missing"] if facts["act"] == "release" and len(votes) < 2 else []
             return Decision(allow=not reasons, reasons=sorted(set(reasons)), obligations={"reviewers": 2})
         act, login, thing = facts["act"], facts["person"]["login"], facts["resource"]
         if act.startswith("export:"):
-            reviewer = any(r["role"] == "reviewer" and r["body_kind"] == "authority" for r in facts["person"]["roles"])
+            held = [r for r in facts["person"]["roles"] if r["role"] == "reviewer"]
+            reviewer = any(r["body_kind"] == "authority" or r["body"] == thing["body"] for r in held)
             allowed = {
                 "export:read": reviewer or login in thing["members"],
                 "export:review": reviewer and login not in {thing["author"], *thing["members"]},
@@ -79,6 +84,24 @@ class ExportWorld(World):
             db.add(SandboxSession(created=self.now, sandbox_id=sandbox.id, boot="boot", state=SessionState.RUNNING, epoch=1))
             self.sandbox = sandbox.id
 
+    def reviewers_of(self, body, *logins):
+        with self.as_("administrator") as ctx:
+            for login in logins:
+                people.create_person(ctx, login=login, name="审核", email=f"{login}@example.org", password="long enough pw")
+                people.request_role(ctx, login=login, role="reviewer", body=body)
+        with self.as_("officer") as ctx:
+            for grant in people.grants(ctx, state="requested"):
+                people.confirm_role(ctx, grant.id)
+
+    def two_bodies(self, db):
+        """The agreement with `air`, and a second one as it would stand with `health`."""
+        first = db.get_one(Agreement, self.agreement)
+        copied = {c.key: getattr(first, c.key) for c in Agreement.__table__.columns if c.key not in {"id", "body_id"}}
+        second = Agreement(id="second0other", body_id=db.scalars(select(Body.id).where(Body.code == "health")).one(), **copied)
+        db.add(second)
+        db.flush()
+        return [{"id": one.id, "epoch": one.epoch} for one in (first, second)]
+
     def announce(self, *, check_only=False, files=(FILE,), **changed):
         given = {"title": "分组", "context": "按组汇总", "check_only": check_only, "files": list(files)} | changed
         with self.runner() as ctx:
@@ -87,7 +110,9 @@ class ExportWorld(World):
     def submitted_export(self, *, check_only=False):
         one = self.announce(check_only=check_only)
         with self.runner() as ctx:
-            exports.add_file(ctx, sandbox=self.sandbox, export=one, number=0, size=FILE["size"], sha256=FILE["sha256"])
+            file = exports.add_file(ctx, sandbox=self.sandbox, export=one, number=0, size=FILE["size"], sha256=FILE["sha256"])
+            (self.home / file.path).parent.mkdir(parents=True)
+            (self.home / file.path).write_bytes(CONTENT)
         with self.runner() as ctx:
             exports.submit(ctx, sandbox=self.sandbox, export=one)
         return one
@@ -111,7 +136,7 @@ class ExportWorld(World):
     def released(self):
         one = self.approved()
         with self.as_("researcher") as ctx:
-            exports.release(ctx, one, KEY)
+            exports.release(ctx, one, KEY, self.home)
         return one
 
     def seen(self, login, one):
@@ -119,9 +144,70 @@ class ExportWorld(World):
             return exports.view(ctx, exports.export(ctx, one))
 
 
-def test_a_trial_needs_neither_title_nor_context_because_nobody_reads_them(desk):
-    one = desk.announce(check_only=True, title="", context="")
-    assert desk.seen("researcher", one)["title"] == ""
+@pytest.mark.parametrize("words", ["", "carrier,UA,1,2,3,4 " * 200])
+def test_a_trial_keeps_and_shows_neither_title_nor_context(desk, words):
+    one = desk.announce(check_only=True, title=words, context=words)
+    view = desk.seen("researcher", one)
+    assert (view["title"], view["context"]) == ("", "")
+    with desk.database.reading() as db:
+        (record,) = [row for row in db.scalars(select(Outbox)) if row.kind == "export.created"]
+        assert words == "" or words not in str(record.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"title": "字" * 81}, "field_too_long"),
+        ({"context": "字" * 1001}, "field_too_long"),
+        ({"context": "517,2,11,1400;533,4,20,1416;542,2,33,1089"}, "context_is_data"),
+        ({"title": "517 2 11 1400 533 4 20 1416 542 2 33 1089"}, "context_is_data"),
+    ],
+)
+def test_title_and_context_are_words_of_bounded_length(desk, changed, code):
+    with pytest.raises(Refusal) as refused:
+        desk.announce(**changed)
+    assert (refused.value.code, refused.value.field) == (code, next(iter(changed)))
+
+
+@pytest.mark.parametrize(
+    "context",
+    ["论文表一；每组不少于 10 条记录", "2013", "2013-01-01 到 2013-12-31 各航空公司每月航班数与平均延误，每组至少 10 条", "字" * 1000],
+)
+def test_an_honest_context_is_taken(desk, context):
+    assert desk.seen("researcher", desk.announce(context=context))["context"] == context
+
+
+@pytest.mark.parametrize("there", [b"other bytes\n", None])
+def test_bytes_that_changed_after_the_review_are_not_released(desk, there):
+    one = desk.approved()
+    path = desk.home / f"exports/{one}/0"
+    path.unlink() if there is None else path.write_bytes(there)
+    assert refused(desk, "researcher", exports.release, one, KEY, desk.home) == "export_changed"
+    with desk.as_("researcher") as ctx:
+        assert exports.export(ctx, one).released_at is None
+
+
+def test_a_submitted_package_takes_no_more_bytes(desk):
+    one = desk.submitted_export()
+    with pytest.raises(Refusal) as refusal, desk.runner() as ctx:
+        exports.add_file(ctx, sandbox=desk.sandbox, export=one, number=0, size=FILE["size"], sha256=FILE["sha256"])
+    assert refusal.value.code == "state_conflict"
+
+
+def test_reviewers_of_one_body_do_not_decide_for_another(desk):
+    desk.reviewers_of("health", "other1", "other2")
+    desk.reviewers_of("air", "own1")
+    one = desk.checked_export()
+    with desk.database.writing() as db:  # bound to a second agreement, of another body
+        db.get_one(Export, one).certificate = db.get_one(Export, one).certificate | {"agreements": desk.two_bodies(db)}
+    for login in ("other1", "other2"):
+        with desk.as_(login) as ctx:
+            exports.review(ctx, one, verdict="approve", comment="")
+    view = desk.seen("researcher", one)
+    assert (view["state"], view["reviewers_needed"]) == ("in_review", 3)
+    with desk.as_("own1") as ctx:
+        exports.review(ctx, one, verdict="approve", comment="")
+    assert desk.seen("researcher", one)["state"] == "approved"
 
 
 def test_an_export_without_a_title_is_refused_by_name(desk):
@@ -131,8 +217,9 @@ def test_an_export_without_a_title_is_refused_by_name(desk):
 
 
 @pytest.fixture
-def desk(world):
+def desk(world, tmp_path):
     one = ExportWorld(world.database, ExportPolicy())
+    one.home = tmp_path
     one.begin()
     return one
 
@@ -216,7 +303,7 @@ def test_a_trial_leaves_findings_and_never_enters_review(desk, findings, state):
     assert desk.seen("researcher", one)["state"] == state
     assert len(desk.seen("researcher", one)["findings"]) == len(findings)
     assert refused(desk, "reviewer1", exports.review, one, verdict="approve", comment="") == "state_conflict"
-    assert refused(desk, "researcher", exports.release, one, KEY) == "state_conflict"
+    assert refused(desk, "researcher", exports.release, one, KEY, desk.home) == "state_conflict"
     with desk.as_("reviewer1") as ctx:
         assert exports.exports(ctx, inbox=True) == []
 
@@ -253,7 +340,7 @@ def test_the_author_is_no_reviewer_and_a_rejection_needs_its_reason(desk):
 
 def test_nothing_is_released_before_all_votes_nor_downloaded_before_release(desk):
     one = desk.checked_export()
-    assert refused(desk, "researcher", exports.release, one, KEY) == "state_conflict"
+    assert refused(desk, "researcher", exports.release, one, KEY, desk.home) == "state_conflict"
     assert refused(desk, "researcher", exports.download, one) == "export_not_released"
     assert refused(desk, "researcher", exports.certificate, one) == "export_not_released"
 
@@ -276,7 +363,7 @@ def test_a_tightening_voids_what_was_not_downloaded(desk, change):
         with desk.as_("administrator") as ctx:
             agreements.lift(ctx, hold)
     expected = {"revoke": "agreement_not_active", "hold": "agreement_held", "hold_and_lift": "export_epoch_changed"}[change]
-    assert refused(desk, "researcher", exports.release, approved, KEY) == expected
+    assert refused(desk, "researcher", exports.release, approved, KEY, desk.home) == expected
     assert refused(desk, "researcher", exports.download, released) == expected
 
 
@@ -284,7 +371,7 @@ def test_policy_down_releases_nothing(desk):
     one = desk.approved()
     desk.policy.down = True
     with pytest.raises(Refusal) as refusal, desk.as_("researcher") as ctx:
-        exports.release(ctx, one, KEY)
+        exports.release(ctx, one, KEY, desk.home)
     assert (refusal.value.code, refusal.value.status) == ("policy_unavailable", 503)
 
 

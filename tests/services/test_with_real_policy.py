@@ -75,3 +75,15 @@ def test_a_founding_role_is_confirmed_by_nobody_later(world, policy):
     with world.database.reading() as db:
         grant = db.scalars(select(RoleGrant).where(RoleGrant.role == "administrator")).one().id
     assert refused(world, "officer", people.confirm_role, grant) == "state_conflict"
+
+
+def test_a_steward_does_not_lift_the_officers_hold(world, policy):
+    world.policy = policy
+    world.dataset()
+    one = world.prepared()
+    with world.as_("officer") as ctx:
+        hold = agreements.hold(ctx, one, ground="第十一条", reason="核实").id
+    for who in ("steward", "administrator"):
+        assert refused(world, who, agreements.lift, hold) == "hold_of_other_side"
+    with world.as_("officer") as ctx:
+        assert agreements.lift(ctx, hold).lifted_at is not None

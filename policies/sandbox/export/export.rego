@@ -65,6 +65,27 @@ reasons contains "reviews_missing" if {
 }
 
 # METADATA
+# description: A3, each owner body decides for its own data, by a reviewer of its own or of the authority's lent pool
+reasons contains "body_review_missing" if {
+	input.act == "release"
+	not own_approval
+}
+
+own_approval if {
+	some review in input.reviews
+	review.person in approving
+	some held in review.bodies
+	speaks_for(held, input.agreement.body)
+}
+
+speaks_for(held, body) if {
+	is_string(body)
+	held.body == body
+}
+
+speaks_for(held, _) if held.kind == "authority"
+
+# METADATA
 # description: one reviewer's no is a no
 reasons contains "review_rejected" if {
 	input.act == "release"

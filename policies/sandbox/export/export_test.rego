@@ -4,14 +4,14 @@ import data.sandbox.export
 
 good := {
 	"now": "2026-11-23T06:05:00.000Z",
-	"agreement": {"id": "a1", "state": "active", "not_after": "2026-12-31T16:00:00.000Z", "holds": 0, "epoch": 1},
+	"agreement": {"id": "a1", "state": "active", "not_after": "2026-12-31T16:00:00.000Z", "holds": 0, "epoch": 1, "body": "air"},
 	"files": [{"type": "text/csv", "size": 900, "checks": [
 		{"code": "small_cells", "verdict": "pass"},
 		{"code": "linked_columns", "verdict": "review"},
 	]}],
 	"reviews": [
-		{"person": "reviewer1", "verdict": "approve"},
-		{"person": "reviewer2", "verdict": "approve"},
+		{"person": "reviewer1", "verdict": "approve", "bodies": [{"body": "air", "kind": "government"}]},
+		{"person": "reviewer2", "verdict": "approve", "bodies": [{"body": "sea", "kind": "government"}]},
 	],
 	"author": "researcher",
 	"act": "release",
@@ -66,6 +66,18 @@ test_each_fact_denies_with_its_own_code if {
 	every case in cases {
 		case[2] in reasons(with_value(case[0], case[1]))
 	}
+}
+
+test_each_body_needs_a_reviewer_of_its_own_or_of_the_lent_pool if {
+	reasons(with_value("/agreement/body", "rail")) == ["body_review_missing"]
+	reasons(with_value("/agreement/body", null)) == ["body_review_missing"]
+	reasons(with_value("/reviews/0/bodies", [])) == ["body_review_missing"]
+	reasons(with_value("/reviews/0/bodies", [{"body": "rail", "kind": "government"}])) == ["body_review_missing"]
+	lent := export.decision with input as with_value("/reviews/0/bodies", [{"body": "pool", "kind": "authority"}])
+	lent.allow
+	rail := json.patch(with_value("/agreement/body", "rail"), [{"op": "add", "path": "/reviews/1/bodies/-", "value": {"body": "rail", "kind": "government"}}])
+	own := export.decision with input as rail
+	own.allow
 }
 
 test_a_live_lease_passes if {

@@ -35,7 +35,7 @@ needs := {
 	"agreement:sign as user": [["author"]],
 	"agreement:revoke": [["steward_of_body", "administrator", "officer"]],
 	"agreement:hold": [["steward_of_body", "administrator", "officer"]],
-	"hold:lift": [["steward_of_body", "administrator", "officer"]],
+	"hold:lift": [["steward_of_body", "administrator", "officer"], ["hold_of_own_side"]],
 	"sandbox:read": [["member", "steward_of_body", "administrator", "officer", "auditor"]],
 	"sandbox:open": [["researcher"], ["member"]],
 	"sandbox:close": [["researcher"], ["member"]],
@@ -84,7 +84,9 @@ facts contains role if {
 
 # METADATA
 # description: A3, every data set has one owner body, and only its stewards act for it
-facts contains "steward_of_body" if {
+facts contains "steward_of_body" if is_steward
+
+is_steward if {
 	some held in input.person.roles
 	held.role == "steward"
 	held.body == input.resource.body
@@ -105,6 +107,26 @@ facts contains "reviewer_of_body" if {
 	held.role == "reviewer"
 	held.body_kind == "authority"
 }
+
+# METADATA
+# description: A11.2, who suspended restores; the officer may lift any hold, a steward none of an officer or administrator
+facts contains "hold_of_own_side" if "officer" in roles
+
+facts contains "hold_of_own_side" if {
+	"administrator" in roles
+	"administrator" in placer_roles
+	not "officer" in placer_roles
+}
+
+facts contains "hold_of_own_side" if {
+	is_steward
+	some held in input.resource.placed_by
+	held.role == "steward"
+	held.body == input.resource.body
+	count(placer_roles & {"administrator", "officer"}) == 0
+}
+
+placer_roles contains held.role if some held in input.resource.placed_by
 
 facts contains "member" if login in input.resource.members
 
@@ -139,4 +161,5 @@ code(fact) := {
 	"not_member": "own_project",
 	"not_author": "own_request",
 	"not_subject": "own_request",
+	"hold_of_own_side": "hold_of_other_side",
 }[fact]

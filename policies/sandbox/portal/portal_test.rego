@@ -19,7 +19,7 @@ people := {
 	"nobody": [],
 }
 
-thing := {"kind": "thing", "body": "air", "author": "author", "members": ["author", "member", "colleague"], "subject": "someone"}
+thing := {"kind": "thing", "body": "air", "author": "author", "members": ["author", "member", "colleague"], "subject": "someone", "placed_by": [{"role": "steward", "body": "air"}]}
 
 ask(act, login, resource) := decision if {
 	decision := portal.decision with input as {
@@ -57,7 +57,7 @@ table := {
 	"agreement:read": ({"author", "member", "colleague", "auditor"} | stewards_and_up),
 	"agreement:revoke": stewards_and_up,
 	"agreement:hold": stewards_and_up,
-	"hold:lift": stewards_and_up,
+	"hold:lift": {"steward", "officer"},
 	"sandbox:read": ({"author", "member", "colleague", "auditor"} | stewards_and_up),
 	"sandbox:open": {"author", "member"},
 	"sandbox:close": {"author", "member"},
@@ -100,6 +100,23 @@ test_nobody_decides_on_their_own_project if {
 	}
 	signing := object.union(thing, {"side": "owner", "members": ["steward"]})
 	ask("agreement:sign", "steward", signing).reasons == ["own_project"]
+}
+
+test_only_the_side_that_placed_a_hold_lifts_it_or_the_officer if {
+	cases := [
+		["steward", {"steward", "officer"}],
+		["administrator", {"administrator", "officer"}],
+		["officer", {"officer"}],
+		["steward_elsewhere", {"officer"}],
+		["nobody", {"officer"}],
+	]
+	every case in cases {
+		allowed("hold:lift", object.union(thing, {"placed_by": people[case[0]]})) == case[1]
+	}
+	ask("hold:lift", "steward", object.union(thing, {"placed_by": people.officer})).reasons == ["hold_of_other_side"]
+	both := array.concat(people.steward, people.administrator)
+	allowed("hold:lift", object.union(thing, {"placed_by": both})) == {"administrator", "officer"}
+	allowed("hold:lift", {"body": "air"}) == {"officer"}
 }
 
 test_the_reason_says_what_is_missing if {

@@ -146,6 +146,10 @@ _CHECK: dict[str, Message] = {
 }
 
 _EXPORT: dict[str, Message] = {
+    "context_is_data": Message(
+        "标题或说明里多半是数字，像是数据而不是文字。请用几句话说明表格是什么、怎样得到；数字放在要审核的文件里。",
+        "The title or context is mostly digits: it looks like data, not words. Say in a sentence or two what the table is; figures belong into the file, which is reviewed.",
+    ),
     "export_session_ended": Message("沙箱会话已结束，不能再提交导出。", "The session has ended; it cannot export."),
     "export_one_file": Message(
         "一次导出一个文件，现有 {count} 个。请分开提交。", "One file at a time; this package has {count}. Submit them apart."

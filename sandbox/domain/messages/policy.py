@@ -28,6 +28,10 @@ MESSAGES: dict[str, Message] = {
         "此事项属于另一数据开放主体，您的角色只对本单位有效（第三条）。请转交该单位的工作人员。",
         "This belongs to another owner body, and your role holds for yours only (article 3). Pass it to that body's staff.",
     ),
+    "hold_of_other_side": Message(
+        "这项中止由另一方作出，只能由作出的一方或安全管理员解除（第十一条）。请与其联系。",
+        "The other side placed this hold: only that side or the security officer lifts it (article 11). Turn to them.",
+    ),
     "own_request": Message(
         "不能审批与本人有关或由本人提出的事项（三员分立）。请由另一位有权限的人员办理。",
         "Nobody decides on what they asked for or what concerns themselves (separation of duties). Leave it to another person with the role.",
@@ -126,6 +130,10 @@ MESSAGES: dict[str, Message] = {
     "reviews_missing": Message(
         "成果需要两位独立复核人员同意后才能放行，目前人数不足。请等待复核。",
         "An export needs the approval of two independent reviewers; they have not all given it. Wait for the reviews.",
+    ),
+    "body_review_missing": Message(
+        "成果涉及多个数据开放主体，其中有主体尚无本单位（或主管部门审核组）的复核人员同意。请等待该主体复核。",
+        "The export is bound to several owner bodies, and one of them has no approval of its own reviewer (or of the authority's lent pool). Wait for that body's review.",
     ),
     "review_rejected": Message(
         "有复核人员不同意放行该成果。请查看复核意见，修改后重新提交。",

@@ -47,7 +47,7 @@ def one(agreement_id: str) -> View:
             sides=sides,
             may_revoke=ctx.may(Permission.AGREEMENT_REVOKE, **known),
             may_hold=ctx.may(Permission.AGREEMENT_HOLD, **known),
-            may_lift=ctx.may(Permission.HOLD_LIFT, **known),
+            may_lift={h.id for h in row.holds if agreements.may_lift(ctx, h)},
             may_audit=ctx.may(Permission.AUDIT_READ),
         )
 
