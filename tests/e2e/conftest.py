@@ -8,7 +8,7 @@ from people import Desk
 from playwright.sync_api import Browser, sync_playwright
 from stack_world import close_sandboxes, seed
 
-from sandbox.deploy.steps import CHECKOUT
+from sandbox.deploy.steps import CACHE
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -35,8 +35,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def desk(seeded, browser: Browser) -> Iterator[Desk]:
-    """People at their browsers; their last pages are kept as pictures, whatever happens."""
-    desk = Desk(browser, seeded, CHECKOUT / "var" / "test" / "screenshots")
+    """People at their browsers; pictures of their pages stay in var/cache/screenshots (the state of a test run is removed at its end)."""
+    desk = Desk(browser, seeded, CACHE / "screenshots")
     try:
         yield desk
     finally:
