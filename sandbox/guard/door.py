@@ -1,13 +1,13 @@
 """The door: the one verb API the session offers to the kernel container, on `/door/door.sock`.
 
 Newline JSON: `{"verb", …}` -> `{"ok": true, "result"}` or `{"ok": false, "error": {"code", "message", "params"}}`, the message in
-the person's language. Whoever connects is user code: every field is checked, every size bounded, and a request is on record
+the person's language. A connection may be kept: its requests are answered in their order. Whoever connects is user code: every field is checked, every size bounded, and a request is on record
 before it is answered.
 
 | verb | takes | result |
 |---|---|---|
-| info | - | the facts of the lease a researcher may know, and `now` |
-| query | sql, datasets | `{"query", "mode": "mounted", "paths": {dataset: path}}` |
+| info | - | the facts of the lease a researcher may know, `now`, and `facts`: changes whenever the agreements do |
+| query | sql, datasets | `{"query", "mode": "mounted", "paths": {dataset: path}, "facts"}`: whoever kept an `info` sees whether it still holds |
 | query_done | query, status, rows, columns, seconds | `{}`; a declaration of the client, recorded as such |
 | check, export | title, context, files `[{"name", "size", "sha256"}]`, then the files' bytes one after the other | what the portal's checks say |
 """
@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +30,8 @@ from sandbox.domain.ids import new_id
 from sandbox.guard.guard import Guard
 
 LINE = 1024 * 1024
-CONNECTIONS = 16
+AT_ONCE = 16  # requests that are being answered
+CONNECTIONS = 64  # kept open; of more the one idle for longest is closed
 FILE_BYTES = 20 * 1024 * 1024
 PACKAGE_BYTES = 50 * 1024 * 1024
 FILES = 20
@@ -45,8 +47,11 @@ class Door:
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
-        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._idle: OrderedDict[asyncio.StreamWriter, None] = OrderedDict()  # longest idle first
+        self._open = 0
         self._queries: dict[str, list[str]] = {}
+        self._version: tuple[dict[str, Any] | None, str] = (None, "")
 
     async def listen(self) -> asyncio.Server:
         """Make the socket; whoever reaches the directory may connect, which is the kernel container and this session."""
@@ -57,15 +62,29 @@ class Door:
         return server
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with self._slots:
+        self._open += 1
+        if self._open > CONNECTIONS and self._idle:
+            self._idle.popitem(last=False)[0].close()
+        try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-                while line := await reader.readline():
-                    answer, go_on = await self._answer(line, reader)
+                while line := await self._next(reader, writer):
+                    async with self._slots:
+                        answer, go_on = await self._answer(line, reader)
                     writer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
                     await writer.drain()
                     if not go_on:
                         break
+        finally:
+            self._open -= 1
             writer.close()
+
+    async def _next(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        """Wait for the next request of a connection, which meanwhile counts as idle."""
+        self._idle[writer] = None
+        try:
+            return await reader.readline()
+        finally:
+            self._idle.pop(writer, None)
 
     async def _answer(self, line: bytes, reader: asyncio.StreamReader) -> tuple[dict[str, Any], bool]:
         """Answer one request; after a failed upload the stream is out of step, so the connection ends."""
@@ -104,7 +123,16 @@ class Door:
         facts = self.guard.lease.facts
         return {name: facts.get(name) for name in ("sandbox", "project", "person", "agreements", "display", "url")} | {
             "now": datetime.now(UTC).isoformat(timespec="seconds"),
+            "facts": self.version(),
         }
+
+    def version(self) -> str:
+        """Name the agreements as they are now: another name whenever any of their facts changes."""
+        facts = self.guard.lease.facts
+        if self._version[0] is not facts:  # each grant brings new facts
+            text = json.dumps([self.guard.lease.epoch, facts.get("agreements")], sort_keys=True, default=str)
+            self._version = facts, hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
+        return self._version[1]
 
     def _agreements(self) -> list[dict[str, Any]]:
         found = self.guard.lease.facts.get("agreements")
@@ -158,7 +186,7 @@ class Door:
         self._queries[number] = datasets
         while len(self._queries) > 256:
             self._queries.pop(next(iter(self._queries)))
-        return {"query": number, "mode": mode, "paths": {name: f"/data/{name}/data.parquet" for name in datasets}}
+        return {"query": number, "mode": mode, "paths": {name: f"/data/{name}/data.parquet" for name in datasets}, "facts": self.version()}
 
     async def query_done(self, request: dict[str, Any]) -> dict[str, Any]:
         """Record what the client says became of its query."""
@@ -174,7 +202,7 @@ class Door:
             "columns": _count(request.get("columns")),
             "milliseconds": _count(request.get("milliseconds")),
         }
-        self.guard.record_soon("query.closed", data)
+        self.guard.record_when_idle("query.closed", data)
         return {}
 
     async def export(self, request: dict[str, Any], reader: asyncio.StreamReader) -> dict[str, Any]:

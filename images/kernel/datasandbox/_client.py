@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasandbox import _texts
-from datasandbox._door import SandboxError, ask
+from datasandbox._door import SandboxError, ask, tell
 from datasandbox._texts import say
 
 if TYPE_CHECKING:
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+KEPT_QUERIES = 128
 DATA = Path(os.environ.get("DATASANDBOX_DATA", "/data"))
 _connection: duckdb.DuckDBPyConnection | None = None
+_version: str | None = None  # of the facts that `_known` and `_views` are from; the door says with each permit which it is now
+_known: frozenset[str] = frozenset()  # names of datasets
+_views: set[str] = set()  # datasets that have their view in `_connection`
+_tables: dict[str, frozenset[str]] = {}  # query -> tables it names
 
 
 class Info(dict[str, Any]):
@@ -62,6 +67,7 @@ class Report(dict[str, Any]):
 
 def info() -> Info:
     """Which datasets you have, in which mode, what the release did to each column, and how long it lasts."""
+    global _version, _known
     facts = ask("info")
     person = facts.get("person") or {}
     _texts.language = person.get("lang") or _texts.language
@@ -80,6 +86,9 @@ def info() -> Info:
             "days_left": max(0, (ends - now).days),
             "path": str(DATA / item["dataset"] / "data.parquet") if item.get("access") == "mounted" else None,
         }
+    if facts["facts"] != _version:
+        _version, _known = facts["facts"], frozenset(datasets)
+        _views.clear()
     return Info(
         project=(facts.get("project") or {}).get("title"),
         person=person.get("name"),
@@ -97,22 +106,26 @@ def sql(query: str) -> pd.DataFrame:
     import duckdb  # noqa: PLC0415 - see above
 
     connection = _connect()
-    try:
-        names = connection.get_table_names(query)
-    except duckdb.Error as error:
-        raise SandboxError("sql_syntax", say("sql_syntax", detail=_detail(error)), "sql") from None
-    known = info()["datasets"]
-    permit = ask("query", sql=query, datasets=sorted(names & set(known)))
+    names = _names(connection, query)
+    if _version is None:
+        info()
+    asked = names & _known
+    permit = ask("query", sql=query, datasets=sorted(asked))
+    if permit["facts"] != _version:  # an agreement came, went or changed since we last looked
+        info()
+        if names & _known != asked:
+            permit = ask("query", sql=query, datasets=sorted(names & _known))
     begun = time.monotonic()
     try:
-        for name in permit["paths"]:
-            path = str(DATA / name / "data.parquet").replace("'", "''")
-            connection.execute(f"CREATE OR REPLACE TEMP VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}')")  # noqa: S608 - names of datasets
-        table = connection.execute(query).df()
+        try:
+            table = _run(connection, query, permit["paths"])
+        except duckdb.CatalogException:  # an earlier statement may have dropped a view
+            _views.clear()
+            table = _run(connection, query, permit["paths"])
     except duckdb.Error as error:
-        ask("query_done", query=permit["query"], status="error", milliseconds=_since(begun))
-        raise SandboxError("sql_failed", say("sql_failed", detail=_detail(error), datasets=", ".join(known)), "sql") from None
-    ask("query_done", query=permit["query"], status="ok", rows=len(table), columns=len(table.columns), milliseconds=_since(begun))
+        tell("query_done", query=permit["query"], status="error", milliseconds=_since(begun))
+        raise SandboxError("sql_failed", say("sql_failed", detail=_detail(error), datasets=", ".join(sorted(_known))), "sql") from None
+    tell("query_done", query=permit["query"], status="ok", rows=len(table), columns=len(table.columns), milliseconds=_since(begun))
     return table
 
 
@@ -162,6 +175,33 @@ def _connect() -> duckdb.DuckDBPyConnection:
 
         _connection = duckdb.connect(config={"python_scan_all_frames": "true"})
     return _connection
+
+
+def _run(connection: duckdb.DuckDBPyConnection, query: str, datasets: Iterable[str]) -> pd.DataFrame:
+    """Run a query whose datasets were permitted; a view stays for the next one."""
+    for name in datasets:
+        if name not in _views:
+            path = str(DATA / name / "data.parquet").replace("'", "''")
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {_quoted(name)} AS SELECT * FROM read_parquet('{path}')")  # noqa: S608 - names of datasets
+            _views.add(name)
+    return connection.execute(query).df()
+
+
+def _names(connection: duckdb.DuckDBPyConnection, query: str) -> frozenset[str]:
+    """Return the tables a query names. Remembered, but not beyond a statement that may change what a name stands for (a macro)."""
+    import duckdb  # noqa: PLC0415 - see above
+
+    if query not in _tables:
+        try:
+            names = frozenset(connection.get_table_names(query))
+        except duckdb.Error as error:
+            raise SandboxError("sql_syntax", say("sql_syntax", detail=_detail(error)), "sql") from None
+        if len(_tables) >= KEPT_QUERIES or not query.lstrip().upper().startswith(("SELECT", "WITH", "FROM")):
+            _tables.clear()
+            _views.clear()
+            return names
+        _tables[query] = names
+    return _tables[query]
 
 
 def _quoted(name: str) -> str:
