@@ -13,5 +13,6 @@ def live(stack):
     from live import Live  # noqa: PLC0415 - unit tests need none of it
 
     made = Live.made(stack)
+    made.close()  # a person has three sandboxes at most, and earlier tests may have left theirs
     yield made
-    made.close()  # a person has three sandboxes at most
+    made.close()

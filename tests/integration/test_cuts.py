@@ -73,7 +73,10 @@ async def test_x2_x4_after_the_cut_no_cookie_opens_anything_and_the_next_sandbox
         await person.open(live.project)
         assert person.sandbox["id"] != old["id"]
         async with await person.kernel() as kernel:
-            assert await cell(kernel, "import os; print(os.listdir('.'), os.listdir('/data'))") == ("ok", "[] []\n")
+            assert await cell(kernel, "import os; print('secret.txt' in os.listdir('.'), os.path.exists('/data/flights'))") == (
+                "ok",
+                "False False\n",
+            )
         await person.post(f"/sandboxes/{person.sandbox['id']}/close")
         await becomes(person, person.sandbox["id"], "stopped")
 
