@@ -71,8 +71,7 @@ async def welcome(guard: Guard) -> None:
     json.loads(data)
     target = "Welcome.ipynb" if guard.lang.lower().startswith("en") else WELCOME
     about = {"path": target, "size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "by": "guard"}
-    await guard.record("file.saved", about, [("file", "application/x-ipynb+json", data)])
-    await guard.supervisor.write(target, data)
+    await guard.supervisor.write(target, data, ("file.saved", about, [("file", "application/x-ipynb+json", data)]))
 
 
 async def _begin(guard: Guard, log: Any, empty: bool) -> None:
@@ -95,6 +94,7 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
     """Make the guard; raises if the launch spec's environment is not there."""
     guard = Guard(Settings.load())
     Guard.install(guard)
+    guard.forget = serverapp.identity_provider.hub_auth.cache.clear
     close_without_lease(serverapp.web_app, serverapp.base_url)  # also until the start below: the server listens before it
     headers = serverapp.web_app.settings.setdefault("headers", {})
     headers["Content-Security-Policy"] = content_security_policy(lab_page())

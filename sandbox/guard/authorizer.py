@@ -85,8 +85,9 @@ class SandboxAuthorizer(JupyterHubAuthorizer):
         request = handler.request
         if request.method in SAFE and request.headers.get("Upgrade", "").lower() != "websocket":
             return True
-        if request.headers.get("Authorization"):
-            return True
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() in {"token", "bearer"} and token.strip():
+            return True  # the hub's sign-in takes such a token before any cookie, and no other page can add the header
         origin = request.headers.get("Origin")
         if origin is not None:
             return urlsplit(origin).netloc == request.headers.get("Host")

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import mimetypes
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -23,12 +24,17 @@ from traitlets import Type
 
 from sandbox.domain.errors import Refusal
 from sandbox.guard.guard import Guard
+from sandbox.guard.lease import boottime
 from sandbox.guard.supervisor import Supervisor
 
 READ_FILE = 1024 * 1024
 READ_NOTEBOOK = 16 * 1024 * 1024
 WRITE = 24 * 1024 * 1024
 KEEP = 4 * 1024 * 1024  # bytes kept as a blob; of more, the digest
+ALLOWANCE = 4 * 1024 * 1024  # bytes of files shown in an hour
+HOUR = 3600.0
+LISTING = 64 * 1024  # bytes of one directory: names, and ENTRY each for sizes and times
+ENTRY = 24
 NAME_BYTES = 255
 CHECKPOINT = "checkpoint"
 
@@ -59,7 +65,7 @@ def clean(path: str) -> str:
     return path
 
 
-def model(path: str, entry: dict[str, Any]) -> dict[str, Any]:
+def model_of(path: str, entry: dict[str, Any]) -> dict[str, Any]:
     """Make Jupyter's model of an entry the supervisor described; every field is forced into its type."""
     kind = "directory" if entry.get("type") == "directory" else "notebook" if path.endswith(".ipynb") else "file"
     return {
@@ -84,6 +90,36 @@ def _whole(value: Any) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
 
 
+class Allowance:
+    """How many bytes of files a session shows in an hour. What a browser sent or saw before costs nothing."""
+
+    def __init__(self, limit: int = ALLOWANCE, clock: Callable[[], float] = boottime) -> None:
+        self.limit, self.clock = limit, clock
+        self._spent: deque[tuple[float, int]] = deque()
+        self._total = 0
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def know(self, digest: str) -> None:
+        """Note bytes that the browser has."""
+        self._known[digest] = None
+        while len(self._known) > 4096:
+            self._known.popitem(last=False)
+
+    def take(self, digest: str, size: int) -> bool:
+        """Count `size` bytes; False if they are over what may be shown now."""
+        now = self.clock()
+        while self._spent and now - self._spent[0][0] >= HOUR:
+            self._total -= self._spent.popleft()[1]
+        if digest in self._known:
+            return True
+        if self._total + size > self.limit:
+            return False
+        self._total += size
+        self._spent.append((now, size))
+        self.know(digest)
+        return True
+
+
 class SandboxCheckpoints(AsyncCheckpoints):
     """One checkpoint a file, a copy inside the workspace: no byte crosses for it."""
 
@@ -95,7 +131,8 @@ class SandboxCheckpoints(AsyncCheckpoints):
     @answers
     async def create_checkpoint(self, contents_mgr: Any, path: str) -> dict[str, Any]:
         """Copy the file aside."""
-        entry = await contents_mgr.supervisor.call("fs.copy", path=clean(path), to=self._place(path))
+        about = {"path": clean(path), "to": self._place(path)}
+        entry = await contents_mgr.supervisor.call("fs.copy", entry=("file.checkpoint", about, ()), **about)
         return {"id": CHECKPOINT, "last_modified": _moment(entry.get("modified"))}
 
     @answers
@@ -103,8 +140,8 @@ class SandboxCheckpoints(AsyncCheckpoints):
         """Copy it back."""
         if checkpoint_id != CHECKPOINT:
             raise HTTPError(404, "no such checkpoint")
-        await Guard.current().record("file.restored", {"path": clean(path)})
-        await contents_mgr.supervisor.call("fs.copy", path=self._place(path), to=clean(path))
+        about = {"path": self._place(path), "to": clean(path)}
+        await contents_mgr.supervisor.call("fs.copy", entry=("file.restored", about, ()), **about)
 
     async def list_checkpoints(self, path: str) -> list[dict[str, Any]]:
         """Say whether there is one."""
@@ -120,7 +157,8 @@ class SandboxCheckpoints(AsyncCheckpoints):
     async def delete_checkpoint(self, checkpoint_id: str, path: str) -> None:  # noqa: ARG002 - the signature is Jupyter's
         """Delete it."""
         try:
-            await Guard.current().supervisor.call("fs.delete", path=self._place(path))
+            about = {"path": self._place(path)}
+            await Guard.current().supervisor.call("fs.delete", entry=("file.deleted", about, ()), **about)
         except (Refusal, OSError, TimeoutError):
             return
 
@@ -130,6 +168,11 @@ class SandboxContents(AsyncContentsManager):
 
     checkpoints_class = Type(SandboxCheckpoints, config=True)
     root_dir = ""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.allowance = Allowance()
+        self._listings: OrderedDict[str, str] = OrderedDict()  # path -> what was last shown of it
 
     @property
     def supervisor(self) -> Supervisor:
@@ -173,7 +216,7 @@ class SandboxContents(AsyncContentsManager):
     ) -> dict[str, Any]:
         """Describe a path and, if asked, show what is in it."""
         path = clean(path)
-        found = model(path, await self.supervisor.call("fs.stat", path=path))
+        found = model_of(path, await self.supervisor.call("fs.stat", path=path))
         if type == "directory" and found["type"] != "directory":
             raise HTTPError(400, f"{path} is not a directory", reason="bad type")
         if found["type"] == "directory":
@@ -182,72 +225,92 @@ class SandboxContents(AsyncContentsManager):
             return await self._directory(found) if content else found
         if type == "file":
             found["type"] = "file"
-        if content or require_hash:
-            limit = READ_NOTEBOOK if path.endswith(".ipynb") else READ_FILE
-            _, data = await self.supervisor.read(path, limit)
-            digest = hashlib.sha256(data).hexdigest()
-            if require_hash:
-                found |= {"hash": digest, "hash_algorithm": "sha256"}
-            if content:
-                await Guard.current().record("file.read", {"path": path, "size": len(data), "sha256": digest})
-                self._fill(found, data, format)
+        if not content and not require_hash:
+            fact = f"{path}\0{found['size']}\0{found['last_modified']}\0{found['created']}"
+            await self._charge(hashlib.sha256(fact.encode(errors="replace")).hexdigest(), ENTRY, {"path": path})
+            return found
+        _, data = await self.supervisor.read(path, READ_NOTEBOOK if found["type"] == "notebook" else READ_FILE)
+        digest = hashlib.sha256(data).hexdigest()
+        if content:
+            self._fill(found, data, format)  # first: what is neither notebook nor text is not shown at all
+        about = {"path": path, "size": len(data), "sha256": digest, "content": content}
+        await self._charge(digest if content else f"hash {digest}", len(data) if content else ENTRY, about)
+        await Guard.current().record("file.read", about)
+        if require_hash:
+            found |= {"hash": digest, "hash_algorithm": "sha256"}
         return found
+
+    async def _charge(self, digest: str, size: int, about: dict[str, Any]) -> None:
+        """Count bytes that are about to be shown; over the allowance say so and on record."""
+        if not self.allowance.take(digest, size):
+            await Guard.current().record("file.denied", {**about, "code": "file_read_allowance"})
+            raise Refusal("file_read_allowance", status=403, limit=ALLOWANCE >> 20)
 
     async def _directory(self, found: dict[str, Any]) -> dict[str, Any]:
         answer = await self.supervisor.call("fs.list", path=found["path"])
         entries = answer.get("entries")
-        listed = []
+        listed: list[dict[str, Any]] = []
+        size, facts = 0, hashlib.sha256()
         for entry in entries if isinstance(entries, list) else []:
             name = entry.get("name") if isinstance(entry, dict) else None
             if isinstance(name, str) and name and "/" not in name and len(name) <= NAME_BYTES and name.isprintable():
-                listed.append(model(f"{found['path']}/{name}".lstrip("/"), entry))
+                made = model_of(f"{found['path']}/{name}".lstrip("/"), entry)
+                size += len(name.encode(errors="replace")) + ENTRY
+                if size > LISTING:
+                    break
+                facts.update(f"{name}\0{made['size']}\0{made['last_modified']}\0{made['created']}\0".encode(errors="replace"))
+                listed.append(made)
+        digest = facts.hexdigest()
+        if self._listings.get(found["path"]) != digest:  # polled again and the same: the same fact
+            about = {"path": found["path"], "count": len(listed), "size": min(size, LISTING), "sha256": digest}
+            await self._charge(f"list {digest}", about["size"], about)
+            await Guard.current().record("file.listed", about)
+            self._listings[found["path"]] = digest
+            while len(self._listings) > 1024:
+                self._listings.popitem(last=False)
         return found | {"content": listed, "format": "json"}
 
     def _fill(self, found: dict[str, Any], data: bytes, wanted: str | None) -> None:
-        """Put the content in, as a notebook, text or base64."""
+        """Put the content in, as a notebook or as text. Anything else could be a data file: it leaves by `ds.export` only."""
         if found["type"] == "notebook":
             try:
                 notebook = nbformat.reads(data.decode(), as_version=4)
+                nbformat.validate(notebook)
             except Exception as bad:  # nbformat raises many kinds on what user code can write
                 raise HTTPError(400, Guard.current().say("notebook_unreadable"), reason="notebook_unreadable") from bad
             self.mark_trusted_cells(notebook, found["path"])
             found |= {"content": notebook, "format": "json"}
             self.validate_notebook_model(found)
             return
-        if wanted != "base64":
-            try:
-                found |= {"content": data.decode(), "format": "text", "mimetype": mimetypes.guess_type(found["path"])[0] or "text/plain"}
-                return
-            except UnicodeDecodeError as bad:
-                if wanted == "text":
-                    raise HTTPError(400, f"{found['path']} is not UTF-8 text", reason="bad format") from bad
-        found |= {
-            "content": base64.b64encode(data).decode(),
-            "format": "base64",
-            "mimetype": mimetypes.guess_type(found["path"])[0] or "application/octet-stream",
-        }
+        if wanted == "base64" or b"\0" in data:
+            raise Refusal("file_not_text", status=400, field="format")
+        try:
+            content = data.decode()
+        except UnicodeDecodeError as bad:
+            raise Refusal("file_not_text", status=400, field="format") from bad
+        found |= {"content": content, "format": "text", "mimetype": mimetypes.guess_type(found["path"])[0] or "text/plain"}
 
     @answers
     async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
         """Record what is to be written, then write it."""
-        path, guard = clean(path), Guard.current()
+        path = clean(path)
         kind = model.get("type")
         if model.get("chunk"):
             raise Refusal("upload_too_large", status=413, limit=WRITE >> 20)
         if kind == "directory":
-            await guard.record("file.mkdir", {"path": path})
             if not await self.dir_exists(path):
-                await self.supervisor.call("fs.mkdir", path=path)
-            return await self.get(path, content=False)
+                await self.supervisor.call("fs.mkdir", entry=("file.mkdir", {"path": path}, ()), path=path)
+            return model_of(path, await self.supervisor.call("fs.stat", path=path))
         data = self._bytes(model, path)
         if len(data) > WRITE:
             raise Refusal("upload_too_large", status=413, limit=WRITE >> 20)
         blobs = (
             [("file", "application/x-ipynb+json" if kind == "notebook" else "application/octet-stream", data)] if len(data) <= KEEP else []
         )
-        await guard.record("file.saved", {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}, blobs)
-        await self.supervisor.write(path, data)
-        return await self.get(path, content=False)
+        digest = hashlib.sha256(data).hexdigest()
+        entry = await self.supervisor.write(path, data, ("file.saved", {"path": path, "size": len(data), "sha256": digest}, blobs))
+        self.allowance.know(digest)  # whoever sent these bytes has them
+        return model_of(path, entry)
 
     def _bytes(self, model: dict[str, Any], path: str) -> bytes:
         """Make the bytes of a model that a browser sent."""
@@ -269,12 +332,10 @@ class SandboxContents(AsyncContentsManager):
     async def delete_file(self, path: str) -> None:
         """Delete a file or directory."""
         path = clean(path)
-        await Guard.current().record("file.deleted", {"path": path})
-        await self.supervisor.call("fs.delete", path=path)
+        await self.supervisor.call("fs.delete", entry=("file.deleted", {"path": path}, ()), path=path)
 
     @answers
     async def rename_file(self, old_path: str, new_path: str) -> None:
         """Rename; an existing target stays."""
-        old, new = clean(old_path), clean(new_path)
-        await Guard.current().record("file.renamed", {"path": old, "to": new})
-        await self.supervisor.call("fs.rename", path=old, to=new)
+        about = {"path": clean(old_path), "to": clean(new_path)}
+        await self.supervisor.call("fs.rename", entry=("file.renamed", about, ()), **about)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
 
 from audit.client import Blob, LogError, LogRefused, Source
@@ -18,6 +18,7 @@ from sandbox.guard.settings import Settings
 from sandbox.guard.supervisor import Supervisor
 
 CLOSE_CODE = 4403
+LOGOUT_CODE = 4401
 REFUSALS_PER_MINUTE = 30
 PAUSE = 0.05  # seconds without an act that count as a pause
 CLOSING_WAIT = 2.0  # seconds a closing entry waits for one
@@ -50,12 +51,13 @@ class Guard:
         self.lease = Lease()
         self.policy = AsyncPolicy(settings.opa, settings.tokens["opa"])
         self.source = Source(settings.log, settings.tokens["session"], settings.source, boot=settings.boot)
-        self.supervisor = Supervisor(settings.sock)
+        self.supervisor = Supervisor(settings.sock, self.record, self._supervisor_lost)
         self.connections: set[Closable] = set()
         self.cells: dict[str, Book] = {}  # kernel id -> what it was asked and has shown
         self.order: dict[str, asyncio.Lock] = {}  # kernel id -> what is recorded first is delivered first
         self.executions = 0
         self.cell_bytes = 0  # nothing is shown before policy has said how much
+        self.forget: Callable[[], None] = lambda: None  # drops what the server remembers of the hub's answers about persons
         self.ready = asyncio.Event()
         self._news = asyncio.Event()  # set, and replaced, when the right to work changes
         self.door: asyncio.Server | None = None
@@ -238,10 +240,21 @@ class Guard:
         self._close_all("lease_ended")
         self.record_soon("session.lapsed", {"epoch": self.lease.epoch})
 
-    def _close_all(self, code: str) -> None:
+    def _supervisor_lost(self) -> None:
+        """The kernel container is gone, or somebody in it wants us to think so: it is not asked again in this boot."""
+        self.record_soon("kernel.container_lost", {})
+        self._close_all("kernel_container_down", 1011)
+
+    def logged_out(self) -> None:
+        """The person logged out: every open page ends, the kernels live on. Protective: recorded afterwards."""
+        self.forget()
+        self._close_all("logged_out", LOGOUT_CODE)
+        self.record_soon("session.logged_out", {"epoch": self.lease.epoch})
+
+    def _close_all(self, code: str, status: int = CLOSE_CODE) -> None:
         for connection in list(self.connections):
             with contextlib.suppress(Exception):
-                connection.shut(CLOSE_CODE, code)
+                connection.shut(status, code)
 
     def activity(self) -> dict[str, Any]:
         """What the portal learns for culling idle sandboxes."""
@@ -258,6 +271,7 @@ class Guard:
             on_cut=self.cut,
             on_grant=self.granted,
             on_lapse=self.lapsed,
+            on_logout=self.logged_out,
             activity=self.activity,
         )
         self.spawn(stream.run())

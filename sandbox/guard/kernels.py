@@ -9,7 +9,9 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from tornado import web
 
 from sandbox.domain.errors import Refusal
+from sandbox.guard.contents import clean
 from sandbox.guard.guard import Guard
+from sandbox.guard.provisioner import KERNEL
 
 MESSAGE_BYTES = 32 * 1024 * 1024
 QUEUED = 64
@@ -38,21 +40,27 @@ class SandboxKernels(AsyncMappingKernelManager):
         """Directories are in the other container: hand the relative path on, the supervisor knows what exists."""
         return path.strip("/")
 
-    async def _record(self, kind: str, kernel: str | None) -> None:
+    async def _record(self, kind: str, kernel: str | None, **more: str) -> None:
         guard = Guard.current()
         try:
             guard.require_lease()
-            await guard.record(kind, {"kernel": kernel or ""})
+            await guard.record(kind, {"kernel": kernel or "", **more})
         except Refusal as refusal:
             raise web.HTTPError(refusal.status, guard.say(refusal.code, **refusal.params), reason=refusal.code) from refusal
 
     async def start_kernel(self, *, kernel_id: str | None = None, path: str | None = None, **kwargs: Any) -> str:  # type: ignore[override]
         """Start a kernel; a name the browser chose is not taken over."""
-        if kernel_id is not None and kernel_id in self:
+        if isinstance(kernel_id, str) and kernel_id in self:
             return kernel_id
+        if kwargs.get("kernel_name") not in {None, KERNEL}:
+            raise web.HTTPError(400, Guard.current().say("kernel_unknown"), reason="kernel_unknown")
         kwargs.pop("env", None)
         number = self.new_kernel_id(**kwargs)
-        await self._record("kernel.start", number)
+        try:
+            path = clean(path) if path else ""
+        except (Refusal, AttributeError) as bad:
+            raise web.HTTPError(400, Guard.current().say("workspace_bad_path"), reason="workspace_bad_path") from bad
+        await self._record("kernel.start", number, cwd=path)
         try:
             return await self._async_start_kernel(kernel_id=number, path=path, **kwargs)
         except Refusal as refusal:

@@ -73,10 +73,12 @@ class LeaseStream:
         on_cut: Callable[[str], None],
         on_grant: Callable[[], None],
         on_lapse: Callable[[], None],
+        on_logout: Callable[[], None],
         activity: Callable[[], dict[str, Any]],
     ) -> None:
         self.url, self.token, self.boot, self.lease = url, token, boot, lease
         self.on_cut, self.on_grant, self.on_lapse, self.activity = on_cut, on_grant, on_lapse, activity
+        self.on_logout = on_logout
         self._lapse: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -105,6 +107,8 @@ class LeaseStream:
         match message:
             case {"type": "cut"}:
                 self.on_cut(str(message.get("code") or "lease_cut"))
+            case {"type": "logout"}:
+                self.on_logout()
             case {"type": "lease", "epoch": int(epoch), "seconds": int() | float() as seconds, "facts": dict(facts)}:
                 if self.lease.grant(epoch, seconds, facts):
                     self._watch(seconds)

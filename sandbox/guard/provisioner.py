@@ -75,7 +75,8 @@ class SandboxProvisioner(KernelProvisionerBase):
         """Have the supervisor start ipykernel; raises Refusal if it cannot."""
         info = {**self.connection_info, "key": bytes(self.connection_info["key"]).decode()}
         try:
-            await self._supervisor.call("start", kernel=self.kernel_id, connection=info, cwd=self._cwd)
+            entry = ("kernel.launch", {"kernel": self.kernel_id, "cwd": self._cwd}, ())
+            await self._supervisor.call("start", entry=entry, kernel=self.kernel_id, connection=info, cwd=self._cwd)
         except (OSError, TimeoutError) as down:
             raise Refusal("kernel_container_down", status=503) from down
         self._started = True

@@ -4,11 +4,13 @@ import asyncio
 import hashlib
 import json
 import time
+from types import SimpleNamespace
 
 import aiohttp
 import duckdb
 import pytest
 
+from sandbox.guard.authorizer import SandboxAuthorizer
 from sandbox.guard.messages import V1
 from tests.guard.conftest import Client
 from tests.guard.stack import ROOT, Stack
@@ -405,3 +407,115 @@ async def test_the_lab_page_has_the_parts_off_that_the_session_refuses(stack):
         assert name in off
     settings = (await stack.get("lab/api/settings/@jupyterlab/translation-extension:plugin"))[1]
     assert settings["schema"]["properties"]["locale"]["default"] == "zh_CN"
+
+
+@pytest.mark.parametrize("flag", ["stop_on_error", "silent", "store_history", "allow_stdin"])
+async def test_w9_code_in_a_flag_does_not_reach_the_kernel(client, stack, flag):
+    reply, _, number = await client.run("get_ipython().get_parent()['content']", **{flag: "print('unrecorded')"})
+    assert reply["ename"] == "message_malformed"
+    denied = await stack.entry("cell.denied", lambda leaf: leaf["data"]["msg_id"] == number)
+    assert any(b"unrecorded" in stack.log.blob(blob["digest"]) for blob in denied["blobs"])  # what was tried is on record
+
+
+async def test_w12_what_the_kernel_sees_and_says_in_headers_is_known(client):
+    _, text, _ = await client.run("p = get_ipython().get_parent(); sorted(p['header']), p['parent_header'], p['metadata']", silent=False)
+    assert "smuggled" not in text
+    code = (
+        "s = get_ipython().kernel.session; "
+        "s.send(get_ipython().kernel.iopub_socket, 'stream', {'name': 'stdout', 'text': 'said'}, "
+        "header=dict(s.msg_header('stream'), smuggled='in header'), parent=dict(get_ipython().get_parent()['header'], smuggled='in parent'))"
+    )
+    number = await client.send("execute_request", {"code": code, "silent": False})
+    found = await client.collect(number)
+    assert any(frame.content.get("text") == "said" for frame in found)
+    assert all("smuggled" not in json.dumps([frame.header, frame.parent]) for frame in found)
+
+
+async def test_w11_a_data_file_under_a_notebooks_name_is_not_shown(stack):
+    (stack.root / "home/a2.ipynb").write_bytes(b"PAR1" + bytes(range(256)) * 100)
+    (stack.root / "home/b2.ipynb").write_bytes(b'{"text": "' + b"x" * 2_000_000 + b'"}')
+    for query, code in (
+        ("a2.ipynb?type=file&format=base64&content=1", "file_not_text"),
+        ("a2.ipynb?type=file&content=1", "file_not_text"),
+        ("a2.ipynb?type=notebook&content=1", "notebook_unreadable"),
+        ("b2.ipynb?type=notebook&content=1", "notebook_unreadable"),
+        ("b2.ipynb?type=file&format=text&content=1", "workspace_too_large"),
+    ):
+        assert (await stack.get(f"api/contents/{query}"))[1]["reason"] == code
+    (stack.root / "home/c2.txt").write_text("words")
+    assert (await stack.get("api/contents/c2.txt?content=1&format=base64"))[1]["reason"] == "file_not_text"
+    status, model = await stack.get("api/contents/c2.txt?content=0&hash=1")
+    assert (status, model["hash"]) == (200, hashlib.sha256(b"words").hexdigest())
+    await stack.entry("file.read", lambda leaf: leaf["data"]["path"] == "c2.txt" and not leaf["data"]["content"])
+
+
+async def test_w16_a_listing_is_bounded_and_on_record(stack):
+    folder = stack.root / "home/lst"
+    folder.mkdir()
+    for number in range(1000):
+        (folder / f"{number:04d}{'x' * 200}").touch()
+    status, model = await stack.get("api/contents/lst?content=1")
+    assert status == 200
+    assert sum(len(item["name"]) for item in model["content"]) < 65536
+    leaf = await stack.entry("file.listed", lambda leaf: leaf["data"]["path"] == "lst")
+    assert leaf["data"]["count"] == len(model["content"])
+    await stack.entry("file.asked", lambda leaf: leaf["data"]["path"] == "lst")
+
+
+async def test_w11_a_path_a_checkpoint_and_a_kernels_directory_are_on_record(stack):
+    assert (await stack.get("api/contents/asked-for"))[0] == 404
+    await stack.entry("file.asked", lambda leaf: leaf["data"]["path"] == "asked-for")
+    (stack.root / "home/d2.txt").write_text("words")
+    assert (await stack.call("POST", "api/contents/d2.txt/checkpoints"))[0] == 201
+    await stack.entry("file.checkpoint", lambda leaf: leaf["data"]["to"] == ".checkpoints/d2.txt")
+    body = {"path": "some where/n.ipynb", "type": "notebook", "name": "n", "kernel": {"name": "python3"}}
+    status, session = await stack.call("POST", "api/sessions", body)
+    assert status == 201
+    await stack.entry("kernel.start", lambda leaf: leaf["data"].get("cwd") == "some where")
+    await stack.entry("kernel.launch", lambda leaf: leaf["data"].get("cwd") == "some where")
+    assert (await stack.call("DELETE", f"api/sessions/{session['id']}"))[0] == 204
+    status, answer = await stack.call("POST", "api/kernels", {"name": "invented"})
+    assert (status, answer["reason"]) == (400, "kernel_unknown")
+
+
+@pytest.mark.parametrize(("value", "ours"), [("token t", True), ("Bearer t", True), ("Basic dDp0", False), ("x", False), ("token ", False)])
+async def test_w15_only_the_hubs_token_stands_for_our_own_page(value, ours):
+    headers = {"Authorization": value, "Sec-Fetch-Site": "cross-site"}
+    handler = SimpleNamespace(request=SimpleNamespace(method="POST", headers=headers))
+    assert SandboxAuthorizer()._is_own_page(handler) is ours
+
+
+async def test_x4_a_log_out_closes_every_page_and_the_kernel_lives_on(stack):
+    async with stack.connect(stack.kernel) as ws:
+        await Client(ws, V1).run("kept_over_logout = 7")
+        await stack.tell({"type": "logout"})
+        while (message := await ws.receive(timeout=5)).type is not aiohttp.WSMsgType.CLOSE:
+            pass
+        assert (message.data, message.extra) == (4401, "logged_out")
+    await stack.entry("session.logged_out")
+    async with stack.connect(stack.kernel) as ws:
+        assert (await Client(ws, V1).run("kept_over_logout"))[1] == "7"
+
+
+async def test_w12_output_nobody_asked_for_gets_no_new_allowance_by_connecting_anew(stack):
+    kernel = await stack.start_kernel()
+    code = (
+        "s = get_ipython().kernel.session; "
+        "[s.send(get_ipython().kernel.iopub_socket, 'stream', {'name': 'stdout', 'text': 'x' * 50_000}, parent={'msg_id': 'forged'}) "
+        "for _ in range(4)]"
+    )
+    shown = []
+    for _ in range(3):
+        async with stack.connect(kernel) as ws:
+            client = Client(ws, V1)
+            await client.run("1")
+            number = await client.send("execute_request", {"code": code, "silent": False})
+            idle = False
+            while not idle:
+                frame = await client.receive()
+                idle = frame.parent.get("msg_id") == number and frame.content.get("execution_state") == "idle"
+                shown.append(len(frame.content.get("text", "")) if not frame.parent else 0)
+    assert 200_000 <= sum(shown) < 270_000
+    await stack.entry("display.background", lambda leaf: leaf["data"]["kernel"] == kernel)
+    await stack.call("DELETE", f"api/kernels/{kernel}")
+    await stack.entry("background.closed", lambda leaf: leaf["data"]["kernel"] == kernel)

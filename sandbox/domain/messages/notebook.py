@@ -31,6 +31,21 @@ MESSAGES: dict[str, Message] = {
         "运行代码的容器没有应答。请稍候重试；如持续出现，请在门户关闭并重新打开沙箱。",
         "The container that runs the code does not answer. Try again shortly; if it lasts, close and reopen the sandbox in the portal.",
     ),
+    "kernel_unknown": Message(
+        "沙箱里没有这种内核，没有启动。请选择 Python 3。", "The sandbox has no such kernel; none was started. Choose Python 3."
+    ),
+    "logged_out": Message(
+        "您已退出登录，这个页面已断开；内核仍在运行。请重新登录后打开沙箱。",
+        "You have logged out and this page was disconnected; the kernel still runs. Log in again and open the sandbox.",
+    ),
+    "file_not_text": Message(
+        "浏览器中只能打开文本文件和笔记本，其他格式不予显示。请在代码里读取它；要带出结果请用 ds.export。",
+        "Only text files and notebooks open in the browser. Read it in code; to take results out use ds.export.",
+    ),
+    "file_read_allowance": Message(
+        "一小时内在浏览器中查看的文件已达到 {limit} MB 的上限，请稍后再打开。文件仍在工作区，代码可以读取；要带出结果请用 ds.export。",
+        "The files opened in the browser within an hour reached the limit of {limit} MB; open it later. It is still in the workspace and code can read it; to take results out use ds.export.",
+    ),
     "kernel_gone": Message("内核已经结束，请重新启动内核。", "The kernel has ended. Restart it."),
     "path_refused": Message(
         "沙箱没有开放这个地址（如终端、文件下载、扩展管理）。要带出结果请用 ds.export 提交审核。",
