@@ -26,7 +26,7 @@ REFUSED = {"EPERM", "EACCES", "ENOSYS", "EROFS", "ENETUNREACH", "EHOSTUNREACH", 
 # x86-64
 CALLS = {
     "mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161, "unshare": 272, "setns": 308, "clone": 56, "clone3": 435,
-    "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "pidfd_getfd": 438, "bpf": 321, "perf_event_open": 298,
+    "ptrace": 101, "prlimit64": 302, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "pidfd_getfd": 438, "bpf": 321, "perf_event_open": 298,
     "userfaultfd": 323, "keyctl": 250, "add_key": 248, "request_key": 249, "io_uring_setup": 425, "io_uring_enter": 426,
     "io_uring_register": 427, "fsopen": 430, "fsmount": 432, "open_tree": 428, "move_mount": 429, "mount_setattr": 442, "fspick": 433,
     "init_module": 175, "finit_module": 313, "delete_module": 176, "kexec_load": 246, "kexec_file_load": 320, "reboot": 169, "swapon": 167,
@@ -258,6 +258,8 @@ def files():
     attack("F4", "host file through /proc/1/root", read(f"/proc/1/root{HERE['secret']}", HERE["mark"]))
     attack("F4", "environment of another process", environs)
     attack("F4", "memory of a host process", write(f"/proc/{HERE['pid']}/mem"))
+    attack("F4", "memory of PID 1, which has the same uid", write("/proc/1/mem"))
+    attack("F4", "environment of PID 1", read("/proc/1/environ", ""))
     for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/vm/drop_caches", "/sys/kernel/uevent_helper"):
         attack("F5", f"open {path} for writing", write(path))
     attack(
@@ -296,6 +298,7 @@ def kernel():
     attack("K3", "ptrace: seize PID 1 (with options that cannot be)", call("ptrace", 0x4206, 1, 0, -1))
     attack("K3", "process_vm_readv of PID 1", call("process_vm_readv", 1, None, 0, None, 0, 0))
     attack("K3", "process_vm_writev of PID 1", call("process_vm_writev", 1, None, 0, None, 0, 0))
+    attack("K3", "limits of PID 1", call("prlimit64", 1, 9, None, None))
     attack("K3", "kcmp", call("kcmp", 1, 1, 0, 0, 0))
     attack("K3", "pidfd_getfd", call("pidfd_getfd", -1, 0, 0))
     attack("K4", "bpf", call("bpf", 0, None, 0))
