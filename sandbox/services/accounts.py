@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,10 +20,14 @@ from sandbox.store import outbox
 from sandbox.store.tables import LoginCounter, Person, UsedCode, WebSession
 
 HASHER = PasswordHasher()
-# Failures within WINDOW that lock, by what is counted: an account, or everyone behind one address.
-LIMITS = {"login": 5, "address": 50}
+# Failures within WINDOW that lock for LOCK: of an account from one place, and of names nobody has from one place.
+PAIR_LIMIT, UNKNOWN_LIMIT = 5, 50
 WINDOW = timedelta(minutes=15)
 LOCK = timedelta(minutes=15)
+# An account's own throttle, wherever the tries come from: from the FREE-th failure on the wait doubles, up to SLOWEST seconds.
+FREE, SLOWEST = 5, 60
+# A place from which an account logged in is known for so long; the throttle, which strangers can cause, does not hold there.
+KNOWN = timedelta(days=30)
 # Steps of 30 s that a clock may be off, either way.
 DRIFT = 1
 _DUMMY = HASHER.hash(secrets.token_urlsafe(16))
@@ -30,31 +35,59 @@ _DUMMY = HASHER.hash(secrets.token_urlsafe(16))
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a log-in came to: a person, or the code of why not."""
+    """What a log-in came to: a person, or the code of why not; `seconds` to wait when locked."""
 
     person: Person | None
     code: str | None
+    seconds: int = 0
 
 
-def authenticate(db: Session, now: datetime, *, login: str, password: str, otp: str | None, address: str, demo: bool = False) -> Outcome:
-    """Check password, one-time code (not in `demo`) and lock-out (P7).
+def authenticate(
+    db: Session,
+    now: datetime,
+    *,
+    login: str,
+    password: str,
+    otp: str | None,
+    address: str,
+    device: str = "",
+    device_new: bool = False,
+    demo: bool = False,
+) -> Outcome:
+    """Check password, one-time code (not in `demo`) and what slows guessing (P7).
 
+    A place is an `address`, empty when many people share it (a proxy's), or a browser: the hub signs `device`, and one that is new
+    counts only from this log-in on. Without a place only the account's throttle holds. Nobody can lock a person out for long from another place.
     Never raises for a wrong answer, since the counters must be committed: the caller commits either way and looks at the outcome
     (`login_failed`, `login_locked`). What was typed as a name is recorded only when it is a person's.
     """
-    counters = [_counter(db, now, "login", _key(login)), _counter(db, now, "address", _key(address))]
+    named = [f"{kind} {value}" for kind, value in (("address", address), ("device", device)) if value]
+    places = named[:-1] if device and device_new else named
+    throttle = _counter(db, now, "login", _key(login))
+    pairs = [_counter(db, now, "address", _key(f"pair {place} {login}")) for place in places]
+    strangers = [_counter(db, now, "address", _key(f"unknown {place}")) for place in places]
     person = by_login(db, login)
     right = _password_right(person, password)
-    if any(counter.locked_until is not None and now < counter.locked_until for counter in counters):
-        return Outcome(None, "login_locked")
+    known = person is not None and any(_known(db, now, person, place) for place in places)
+    # Whether the password is right changes nothing while it is locked: a guess gets no answer then.
+    waits = [*pairs, *([] if known else [throttle, *strangers])]
+    seconds = max((math.ceil((c.locked_until - now).total_seconds()) for c in waits if c.locked_until is not None), default=0)
+    if seconds > 0:
+        return Outcome(None, "login_locked", seconds)
     if person is not None and right and (demo or _code_right(db, now, person, otp)):
-        counters[0].failures = 0
+        for counter in (throttle, *pairs):
+            counter.failures, counter.locked_until = 0, None
+        for place in named:
+            _remember(db, now, person, place)
         _record(db, now, "login.succeeded", person, actor_of(person), address=address)
         return Outcome(person, None)
-    for counter in counters:
-        counter.failures += 1
-        if counter.failures >= LIMITS[counter.kind]:
-            counter.locked_until = now + LOCK
+    for counter in pairs:
+        _fail(counter, now, PAIR_LIMIT)
+    for counter in strangers if person is None else ():
+        _fail(counter, now, UNKNOWN_LIMIT)
+    throttle.failures, throttle.since = throttle.failures + 1, now
+    if throttle.failures >= FREE:
+        throttle.locked_until = now + timedelta(seconds=min(SLOWEST, 2 ** min(throttle.failures - FREE, 10)))
     _record(db, now, "login.failed", person, ANONYMOUS, address=address)
     return Outcome(None, "login_failed")
 
@@ -132,8 +165,36 @@ def _code_right(db: Session, now: datetime, person: Person, otp: str | None) -> 
     return False
 
 
+def _fail(counter: LoginCounter, now: datetime, limit: int) -> None:
+    counter.failures += 1
+    if counter.failures >= limit:
+        counter.locked_until = now + LOCK
+
+
+def _known(db: Session, now: datetime, person: Person, place: str) -> bool:
+    """Say whether the person logged in from `place` of late."""
+    row = db.get(LoginCounter, ("address", _key(f"known {place} {person.id}")))
+    return row is not None and now - row.since <= KNOWN
+
+
+def _remember(db: Session, now: datetime, person: Person, place: str) -> None:
+    """Note that the person logged in from `place` now: a row without failures, `since` is when."""
+    _row(db, now, "address", _key(f"known {place} {person.id}")).since = now
+
+
 def _counter(db: Session, now: datetime, kind: str, key: str) -> LoginCounter:
-    """Return the counter, locked against others; started anew when its window or its lock is over."""
+    """Return the counter, locked against others; started anew when its window or its lock is over.
+
+    An account's own (`login`) is over only when nobody failed for a window, so that waiting out one delay does not undo the next.
+    """
+    row = _row(db, now, kind, key)
+    over = now >= row.locked_until if row.locked_until is not None and kind != "login" else now - row.since > WINDOW
+    if over:
+        row.failures, row.since, row.locked_until = 0, now, None
+    return row
+
+
+def _row(db: Session, now: datetime, kind: str, key: str) -> LoginCounter:
     row = db.get(LoginCounter, (kind, key), with_for_update=True)
     if row is None:
         try:
@@ -142,9 +203,6 @@ def _counter(db: Session, now: datetime, kind: str, key: str) -> LoginCounter:
                 db.add(row)
         except IntegrityError:
             row = db.get_one(LoginCounter, (kind, key), with_for_update=True)
-    over = now >= row.locked_until if row.locked_until is not None else now - row.since > WINDOW
-    if over:
-        row.failures, row.since, row.locked_until = 0, now, None
     return row
 
 

@@ -36,6 +36,8 @@ class Login(BaseModel):
     password: str
     otp: str | None = None
     address: str = ""
+    device: str = ""
+    device_new: bool = False
 
 
 class Server(BaseModel):
@@ -85,15 +87,13 @@ TheHub = Annotated[Process, Depends(the_hub)]
 def log_in(process: TheHub, form: Login) -> JSONResponse:
     """Check a log-in for the hub; lock-outs and counters are kept either way."""
 
-    def check(ctx: Context) -> tuple[str | None, str | None]:
-        outcome = accounts.authenticate(
-            ctx.db, ctx.now, login=form.login, password=form.password, otp=form.otp, address=form.address, demo=process.settings.demo
-        )
-        return outcome.person.login if outcome.person else None, outcome.code
+    def check(ctx: Context) -> tuple[str | None, str | None, int]:
+        outcome = accounts.authenticate(ctx.db, ctx.now, **form.model_dump(), demo=process.settings.demo)
+        return outcome.person.login if outcome.person else None, outcome.code, outcome.seconds
 
-    login, code = process.work.run(check)
+    login, code, seconds = process.work.run(check)
     if login is None:
-        raise Refusal(code or "login_failed", status=401)
+        raise Refusal(code or "login_failed", status=401, **({"seconds": seconds} if seconds else {}))
     return JSONResponse({"login": login})
 
 

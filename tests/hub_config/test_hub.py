@@ -31,7 +31,12 @@ async def test_a_person_logs_in_by_the_portals_word_and_comes_back_to_it(stack):
     async with person(stack) as client:
         assert (await client.get("/me"))["login"] == "researcher"
     ((name, body),) = stack.asked.calls
-    assert (name, body) == ("login", {"login": "researcher", "password": PASSWORDS["researcher"], "otp": "123456", "address": "127.0.0.1"})
+    device = body.pop("device")
+    assert (name, body) == (
+        "login",
+        {"login": "researcher", "password": PASSWORDS["researcher"], "otp": "123456", "address": "", "device_new": True},
+    )
+    assert len(device) == 32
 
 
 async def test_a_refused_log_in_shows_the_portals_reason_inert(stack):

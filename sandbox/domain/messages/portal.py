@@ -43,12 +43,12 @@ MESSAGES: dict[str, Message] = {
     ),
     # accounts
     "login_failed": Message(
-        "登录失败：用户名、密码或动态口令不正确。请核对后重试；多次失败将暂时锁定。",
-        "Log-in failed: name, password or one-time code is not right. Check them and try again; several failures lock the account for a while.",
+        "登录失败：用户名、密码或动态口令不正确。请核对后重试；多次失败后须等待。",
+        "Log-in failed: name, password or one-time code is not right. Check them and try again; after several failures you have to wait.",
     ),
     "login_locked": Message(
-        "登录失败次数过多，已暂时锁定。请在 15 分钟后重试，或联系管理员。",
-        "Too many failed log-ins, so it is locked for a while. Try again in 15 minutes, or ask an administrator.",
+        "登录失败次数过多，暂时不能登录。请在 {seconds} 秒后重试；如果不是您本人在尝试，请联系管理员。",
+        "Too many failed log-ins: wait {seconds} seconds and try again. If it was not you who tried, tell an administrator.",
     ),
     "login_needed": Message(
         "请先登录。",
