@@ -67,8 +67,11 @@ def _candidates(column: Column, release: Release) -> list[Match]:
     return sorted(found, key=lambda match: (match.named, match.overlap, -match.release.distinct), reverse=True)[:CANDIDATES]
 
 
-def match_column(column: Column, release: ReleaseColumn) -> Match | None:
-    """Return the match of a column with one of the release by its values (as rounded as the table's), or None."""
+def match_column(column: Column, release: ReleaseColumn, least: float = OVERLAP) -> Match | None:
+    """Return the match of a column with one of the release by its values (as rounded as the table's), or None.
+
+    `least` is the share of the column's distinct values that the release must have.
+    """
     if release.numbers is not None:
         if column.numbers is None:
             return None
@@ -92,7 +95,7 @@ def match_column(column: Column, release: ReleaseColumn) -> Match | None:
         values = texts
     distinct = len(values) - (null >= 0)
     overlap = len(np.unique(where[where >= 0])) / distinct if distinct else 0.0
-    if overlap < OVERLAP:
+    if overlap < least:
         return None
     lookup = np.append(where, null)  # codes of -1 (null in the release) read the last one
     named = column.name.casefold() == release.name.casefold()
@@ -123,14 +126,14 @@ def _assignments(ordered: list[list[Match]], rows: int) -> list[list[Match]]:
 def _grow(chosen: list[Match], others: list[list[Match]], rows: int) -> list[Match]:
     """Add column after column, each with the candidate that keeps most rows found, as long as half of them stay."""
     chosen = list(chosen)
-    found = _found(chosen, [each.table_codes for each in chosen]).astype(bool).sum() if chosen else rows
+    found = found_rows(chosen, [each.table_codes for each in chosen]).astype(bool).sum() if chosen else rows
     for options in others:
         used = {each.release.name for each in chosen}
         best, most = None, 0
         for option in options:
             if option.release.name not in used:
                 trial = [*chosen, option]
-                kept = int(_found(trial, [each.table_codes for each in trial]).astype(bool).sum())
+                kept = int(found_rows(trial, [each.table_codes for each in trial]).astype(bool).sum())
                 best, most = (option, kept) if kept > most else (best, most)
         if best is not None and most * 2 >= found:
             chosen.append(best)
@@ -138,7 +141,7 @@ def _grow(chosen: list[Match], others: list[list[Match]], rows: int) -> list[Mat
     return chosen
 
 
-def _found(matches: list[Match], table_codes: list[Codes]) -> Codes:
+def found_rows(matches: list[Match], table_codes: list[Codes]) -> Codes:
     """Return for each row of the table how many rows of the release have the same values in all matched columns.
 
     `table_codes` are the matches' own or permuted ones. The rows of the release still in play shrink with each column.
@@ -165,7 +168,7 @@ def _linked(matches: list[Match], random: np.random.Generator) -> list[Match]:
 
     Matches not by name were picked as the best of many, so they must also stand out from chance: by more than three times its spread.
     """
-    real = _found(matches, [each.table_codes for each in matches]).astype(bool)
+    real = found_rows(matches, [each.table_codes for each in matches]).astype(bool)
     linked = []
     for index, match in enumerate(matches):
         changed_rows, before, after = 0, 0, 0
@@ -175,7 +178,7 @@ def _linked(matches: list[Match], random: np.random.Generator) -> list[Match]:
             changed = permuted[index] != match.table_codes
             changed_rows += int(changed.sum())
             before += int(real[changed].sum())
-            after += int(_found(matches, permuted).astype(bool)[changed].sum())
+            after += int(found_rows(matches, permuted).astype(bool)[changed].sum())
         lost = (before - after) / PERMUTATIONS
         chance = 0.0 if all(each.named for each in matches) else 1 + 3 * (after / PERMUTATIONS + 1) ** 0.5
         if changed_rows and before and lost * PERMUTATIONS / before >= LINK and lost > chance:
@@ -190,7 +193,7 @@ def _judge(
     linked = _linked(chosen, random) if len(chosen) > 1 else []
     if len(linked) < 2:
         return Leak()
-    found = _found(linked, [each.table_codes for each in linked])
+    found = found_rows(linked, [each.table_codes for each in linked])
     raw = (found >= 1) & (found < min_cell)
     if raw.sum() < LEAST or raw.mean() < SHARE:
         return Leak()
@@ -232,6 +235,6 @@ def _groups(keys: list[Match], table: Table, counts: frozenset[str], min_cell: i
     codes = np.stack([each.table_codes for each in keys])
     if np.unique(codes, axis=1).shape[1] < table.rows:
         return False
-    found = _found(keys, [each.table_codes for each in keys])
+    found = found_rows(keys, [each.table_codes for each in keys])
     claimed = [column.numbers for column in table.columns if column.name in counts and column.numbers is not None]
     return bool(claimed) and bool((found >= min_cell).all()) and all(bool((each <= found).all()) for each in claimed)

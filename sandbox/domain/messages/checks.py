@@ -119,6 +119,29 @@ _CHECK: dict[str, Message] = {
         "“{column}” has {cells} values below {min_cell} (first in line {line}); they could give persons away. Merge or leave out these groups.",
     ),
     "small_cell_passed": Message("每组至少 {min_cell} 条记录。", "Each group has at least {min_cell} records."),
+    "count_not_true": Message(
+        "按 {columns} 重新统计：{total} 行中有 {rows} 行声明的计数多于实际记录数（如第 {lines} 行）。请填写真实的记录数，删除不足 {min_cell} 条的组；若某列是分段，请改用与原列不同的名称。",
+        "Counted again by {columns}: {rows} of {total} rows claim more records than there are (such as lines {lines}). Give the true counts, leave out groups below {min_cell}; if a column holds bands, name it otherwise than the original.",
+    ),
+    "count_not_true_passed": Message("没有发现多于实际记录数的计数。", "No count above the truth was found."),
+    "counts_unverified": Message(
+        "{rows} 行的分组在开放的数据中找不到，或无法判断列 {columns} 是分组还是数值，计数未能全部核对，需人工审核。",
+        "The groups of {rows} rows are not in the released data, or it is unclear whether {columns} are keys or values: not all counts could be compared, a person must look.",
+    ),
+    "looks_like_rows": Message(
+        "表格有 {rows} 行，其中 {distinct} 行的数值各不相同，且无法核对为分组，可能是逐条记录，需人工审核。",
+        "The table has {rows} rows, {distinct} of them with figures of their own, and they could not be counted as groups: they may be single records, a person must look.",
+    ),
+    "looks_like_rows_passed": Message("表格不像逐条记录。", "The table does not look like single records."),
+    "column_title_refused": Message(
+        "第 {column} 列的列名不符合要求：最多 {longest} 个字符、最多 {digits} 个数字，只用文字、数字、下划线、空格和括号。请改短列名，数据放在单元格里。",
+        "The title of column {column} is refused: at most {longest} characters and {digits} digits; letters, digits, underscores, blanks and brackets only. Shorten it; data belong into cells.",
+    ),
+    "column_title_refused_passed": Message("列名符合要求。", "The titles are plain."),
+    "too_many_columns": Message(
+        "表格有 {count} 列，最多 {limit} 列。请改为一行一组的长表。",
+        "The table has {count} columns, at most {limit} leave. Make it one row a group.",
+    ),
     "identifier_values": Message(
         "第 {line} 行“{column}”含有数据集 {dataset} 的个人化名，不得导出。请删除该列。",
         "Line {line}, “{column}” holds a person's pseudonym of {dataset}; it cannot leave. Remove the column.",
