@@ -22,7 +22,20 @@ from pathlib import Path
 
 HERE = json.loads(sys.argv[1])
 LIBC = ctypes.CDLL(None, use_errno=True)
-REFUSED = {"EPERM", "EACCES", "ENOSYS", "EROFS", "ENETUNREACH", "EHOSTUNREACH", "ECONNREFUSED", "ENOENT", "EXDEV", "EADDRNOTAVAIL", "ELOOP"}
+REFUSED = {
+    "EPERM",
+    "EACCES",
+    "ENOSYS",
+    "EROFS",
+    "ENETUNREACH",
+    "EHOSTUNREACH",
+    "ECONNREFUSED",
+    "ENOENT",
+    "EXDEV",
+    "EADDRNOTAVAIL",
+    "ELOOP",
+    "ENOTSUP",
+}
 # x86-64
 CALLS = {
     "mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161, "unshare": 272, "setns": 308, "clone": 56, "clone3": 435,
