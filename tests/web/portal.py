@@ -123,6 +123,7 @@ def settings_at(home: Path) -> Settings:
     (home / "secrets/portal").mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (home / "secrets/portal/launch.key").write_bytes(key)
+    (home / "secrets/portal/certificate.key").write_bytes(key)
     return Settings(
         home=home, run=home, id="0123abcd", url=URL, demo=True, images={"kernel": "sha256:" + "1" * 64, "session": "sha256:" + "2" * 64}
     )
