@@ -75,7 +75,8 @@ class Cutter:
                 await self._expire()
                 looked = time.monotonic()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+                async with asyncio.timeout(TICK_SECONDS):  # wait_for of 3.11 can lose a cancellation
+                    await self._wake.wait()
 
     async def _once(self) -> None:
         for sandbox, login, reason in await asyncio.to_thread(self._work.look, lambda ctx: sandboxes.to_cut(ctx.db)):

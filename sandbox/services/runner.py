@@ -5,6 +5,7 @@ signed spec. The portal never opens a raw file itself: it moves files and reads 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import shutil
@@ -105,10 +106,9 @@ class Runner:
                     pass
             except Exception:  # noqa: BLE001 - the runner must never end
                 _log.exception("claiming a job failed; it is tried again")
-            try:
-                await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_SECONDS):  # wait_for of 3.11 can lose a cancellation
+                    await self._wake.wait()
 
     async def _start_one(self) -> bool:
         # A start or a stop never waits behind a long import.

@@ -47,7 +47,8 @@ class Shipper:
                     await self._ship(row)
                 if not self._wake.is_set():
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
+                        async with asyncio.timeout(IDLE_SECONDS):  # wait_for of 3.11 can lose a cancellation
+                            await self._wake.wait()
         finally:
             await self._source.close()
 
