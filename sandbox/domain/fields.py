@@ -17,7 +17,7 @@ EMAIL = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\"]{1,189}")
 # Labels of host names that belong to the platform (architecture, host names).
 RESERVED_LOGINS = frozenset({"portal", "hub", "www", "api", "proxy", "log", "opa", "warden", "admin", "root", "localhost"})
 LANGS = ("zh-CN", "en")
-PASSWORD_MIN = 10
+PASSWORD_MIN = 12
 PASSWORD_MAX = 256
 
 

@@ -13,9 +13,11 @@ class Permission(StrEnum):
 
     BODY_CREATE = "body:create"
     PERSON_CREATE = "person:create"
+    PERSON_DEACTIVATE = "person:deactivate"
     PERSON_READ = "person:read"
     ROLE_REQUEST = "role:request"
     ROLE_CONFIRM = "role:confirm"
+    ROLE_END = "role:end"
     DATASET_READ = "dataset:read"
     DATASET_REGISTER = "dataset:register"
     DATASET_IMPORT = "dataset:import"

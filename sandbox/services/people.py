@@ -14,6 +14,7 @@ from sandbox.domain.errors import Refusal
 from sandbox.domain.permissions import Permission
 from sandbox.domain.roles import check_body, check_together
 from sandbox.domain.states import GRANT_STEPS, BodyKind, GrantState, PartyKind, Role, step
+from sandbox.services import sandboxes
 from sandbox.services.accounts import HASHER, by_login
 from sandbox.services.context import Context, not_visible
 from sandbox.store import outbox
@@ -121,6 +122,39 @@ def confirm_role(ctx: Context, grant_id: str) -> RoleGrant:
         data={"grant": grant.id, "role": grant.role.value, "login": grant.person.login},
     )
     return grant
+
+
+def end_role(ctx: Context, grant_id: str) -> RoleGrant:
+    """End a role, or withdraw what was asked for: at once and by one person, since it only takes away. `state_conflict` (409).
+
+    Who is no researcher any more loses their live sandboxes.
+    """
+    grant = ctx.db.get(RoleGrant, grant_id, with_for_update=True)
+    if grant is None or not ctx.may(Permission.PERSON_READ):
+        raise not_visible("role")
+    ctx.require(Permission.ROLE_END, subject=grant.person.login)
+    grant.state = step(GRANT_STEPS, grant.state, GrantState.ENDED)
+    grant.ended_at = ctx.now
+    ctx.record(
+        "role.ended",
+        refs={"person": grant.person_id, "body": grant.body.code if grant.body else None},
+        data={"grant": grant.id, "role": grant.role.value, "login": grant.person.login},
+    )
+    if grant.role is Role.RESEARCHER:
+        sandboxes.cut_all_of(ctx, grant.person_id, "role_missing")
+    return grant
+
+
+def deactivate(ctx: Context, login: str) -> Person:
+    """End an account at once (never one's own): sessions, pages and sandboxes refuse from the commit on. `person_unknown`."""
+    ctx.require(Permission.PERSON_DEACTIVATE, subject=login)
+    person = by_login(ctx.db, login)
+    if person is None:
+        raise Refusal("person_unknown", field="login", login=login)
+    person.active = False
+    ctx.record("person.deactivated", refs={"person": person.id}, data={"login": login})
+    sandboxes.cut_all_of(ctx, person.id, "person_inactive")
+    return person
 
 
 def bootstrap(db: Session, now: datetime, people: Sequence[Founder]) -> list[Person]:

@@ -323,6 +323,15 @@ def _over(ctx: Context, sandbox: Sandbox) -> str | None:
     return "agreement_expired" if any(begun < term <= ctx.now for term in terms) else None
 
 
+def cut_all_of(ctx: Context, person_id: str, reason: str) -> None:
+    """Want a cut for each live sandbox of a person, who may work no more."""
+    query = select(Sandbox).where(
+        Sandbox.person_id == person_id, Sandbox.state.in_([*PENDING, SandboxState.RUNNING]), Sandbox.desired != Desired.CUT
+    )
+    for sandbox in ctx.db.scalars(query.order_by(Sandbox.id).with_for_update()):
+        want_cut(ctx, sandbox, reason)
+
+
 def logged_out(ctx: Context) -> list[str]:
     """Note that the actor has logged out; return their live sandboxes, whose guards must close what browsers hold open."""
     query = select(Sandbox).where(Sandbox.person_id == ctx.actor.id, Sandbox.state.in_([*PENDING, SandboxState.RUNNING]))

@@ -22,7 +22,7 @@ ITEMS: tuple[tuple[str, str, tuple[Role, ...]], ...] = (
     ("/datasets", N_("数据目录"), _EVERYONE),
     ("/projects", N_("项目"), (Role.RESEARCHER,)),
     ("/applications", N_("申请"), (Role.RESEARCHER, Role.STEWARD)),
-    ("/agreements", N_("协议"), (Role.RESEARCHER, Role.STEWARD, Role.ADMINISTRATOR, Role.AUDITOR)),
+    ("/agreements", N_("协议"), (Role.RESEARCHER, Role.STEWARD, Role.ADMINISTRATOR, Role.OFFICER, Role.AUDITOR)),
     ("/sandboxes", N_("沙箱"), (Role.RESEARCHER, Role.ADMINISTRATOR)),
     ("/exports", N_("导出"), (Role.RESEARCHER, Role.REVIEWER)),
     ("/people", N_("人员与机构"), (Role.ADMINISTRATOR, Role.OFFICER, Role.AUDITOR)),

@@ -16,7 +16,7 @@ from world import Decision
 from sandbox.adapters.opa import Policy
 from sandbox.domain.errors import Refusal
 from sandbox.domain.spec import canonical
-from sandbox.services import agreements, projects, releases, sandboxes
+from sandbox.services import agreements, people, projects, releases, sandboxes
 from sandbox.services.context import Context
 from sandbox.settings import Settings
 from sandbox.store import jobs
@@ -381,6 +381,51 @@ def test_a_log_out_names_the_persons_own_live_sandboxes_and_ends_none(ready):
         assert sandboxes.logged_out(ctx) == [sandbox]
     assert kinds(ready)[-1] == "session.logged_out"
     assert lease(ready, sandbox, boot)["type"] == "lease"
+
+
+@pytest.mark.parametrize("who", ["administrator", "officer"])
+def test_who_is_deactivated_is_cut_at_once_and_starts_nothing(ready, who):
+    sandbox, boot = running(ready)
+    with ready.as_(who) as ctx:
+        assert people.deactivate(ctx, "researcher").active is False
+    assert lease(ready, sandbox, boot) == "person_inactive"
+    assert seen(ready, sandbox) == ("running", "cut", "person_inactive")
+    assert authorised(ready, sandbox).code == "person_inactive"
+    with ready.database.reading() as db:
+        assert sandboxes.to_cut(db) == [(sandbox, "researcher", "person_inactive")]
+
+
+def test_whose_role_ends_is_cut_at_once_and_opens_nothing(ready):
+    sandbox, boot = running(ready)
+    with ready.as_("administrator") as ctx:
+        grant = next(g.id for g in people.grants(ctx, state="active") if g.person.login == "researcher")
+        assert people.end_role(ctx, grant).state == "ended"
+    assert lease(ready, sandbox, boot) == "role_missing"
+    assert authorised(ready, sandbox).code == "role_missing"
+    assert refused_open(ready)[0] == "role_missing"
+    with pytest.raises(Refusal) as refusal, ready.as_("administrator") as ctx:
+        people.end_role(ctx, grant)
+    assert refusal.value.code == "state_conflict"
+
+
+def test_a_cut_already_wanted_keeps_its_first_reason(ready):
+    sandbox, _ = running(ready)
+    with ready.runner() as ctx:
+        sandboxes.want_cut(ctx, ctx.db.get_one(Sandbox, sandbox), "agreement_held")
+    with ready.runner() as ctx:
+        sandboxes.cut_all_of(ctx, ctx.db.get_one(Sandbox, sandbox).person_id, "person_inactive")
+        ctx.record("test.nothing", refs={})
+    assert seen(ready, sandbox) == ("running", "cut", "agreement_held")
+
+
+def test_nobody_ends_their_own_account_or_role_and_a_researcher_nobodys(ready):
+    for who, whom, code in [("officer", "officer", "own_request"), ("researcher", "researcher2", "role_missing")]:
+        with pytest.raises(Refusal) as refusal, ready.as_(who) as ctx:
+            people.deactivate(ctx, whom)
+        assert refusal.value.code == code
+    with pytest.raises(Refusal) as refusal, ready.as_("administrator") as ctx:
+        people.end_role(ctx, next(g.id for g in people.grants(ctx) if g.person.login == "administrator"))
+    assert refusal.value.code == "own_request"
 
 
 def test_an_agreement_over_before_the_start_does_not_end_a_sandbox_that_never_had_it(ready):

@@ -22,8 +22,10 @@ ANYONE, BODY, MEMBER, AUTHOR = "anyone", "steward", "member", "author"
 NEEDS = {
     "body:create": {"administrator"},
     "person:create": {"administrator"},
+    "person:deactivate": {"administrator", "officer"},
     "person:read": {"administrator", "officer", "auditor"},
     "role:request": {"administrator"},
+    "role:end": {"administrator"},
     "role:confirm": {"officer"},
     "dataset:read": {ANYONE},
     "dataset:register": {BODY},
@@ -75,7 +77,10 @@ class FakePolicy:
         is_ |= {BODY} if {"role": "steward", "body": thing.get("body"), "body_kind": "government"} in person["roles"] else set()
         is_ |= {MEMBER} if person["login"] in thing.get("members", []) else set()
         is_ |= {AUTHOR} if person["login"] == thing.get("author") else set()
-        own = act in {"application:assess", "role:confirm"} and person["login"] in {thing.get("author"), thing.get("subject")}
+        own = act in {"application:assess", "role:confirm", "role:end", "person:deactivate"} and person["login"] in {
+            thing.get("author"),
+            thing.get("subject"),
+        }
         if not person["active"] or own:
             return Decision(allow=False, reasons=["own_request" if own else "person_inactive"])
         return Decision(allow=True, reasons=[]) if is_ & NEEDS[act] else Decision(allow=False, reasons=["role_missing"])

@@ -187,6 +187,35 @@ def test_a_person_who_is_no_longer_active_is_nobody_at_once(runtime, browse):
     assert code_of(browser.api("GET", "/me")) == "login_needed"
 
 
+def test_who_is_deactivated_is_refused_by_every_page_at_once(runtime, browse, seeded):
+    researcher, officer = browse("researcher"), browse("officer")
+    assert "/people/persons/researcher/deactivate" in officer.get("/people").text
+    assert officer.post("/people/persons/researcher/deactivate").status_code == 303
+    assert researcher.get("/projects").headers["location"].startswith("/services/portal/login")
+    assert code_of(researcher.api("GET", "/me")) == "login_needed"
+    answer = browse("administrator").api("GET", f"/sandboxes/{seeded.sandbox}").json()
+    assert (answer["desired"], answer["reason"]) == ("cut", "person_inactive")
+
+
+def test_whose_role_ended_may_do_nothing_with_it_at_once(browse):
+    researcher, administrator = browse("researcher"), browse("administrator")
+    grant = next(g["id"] for g in administrator.api("GET", "/roles?state=active").json()["items"] if g["login"] == "researcher")
+    assert administrator.api("POST", f"/roles/{grant}/end").json()["state"] == "ended"
+    assert code_of(researcher.api("POST", "/projects", {"title": "a", "purpose": "b"})) == "role_missing"
+    assert administrator.post("/people/persons/researcher2/deactivate").status_code == 303
+    assert code_of(administrator.api("POST", "/persons/administrator/deactivate")) == "own_request"
+
+
+def test_the_officer_finds_the_agreements_and_the_auditor_a_checkpoint_to_keep(browse):
+    assert 'href="/services/portal/agreements"' in browse("officer").get("/").text
+    page, kept = browse("auditor").get("/audit").text, browse("auditor").get("/audit/checkpoint")
+    assert "--at-least" in page
+    assert "/audit/checkpoint" in page
+    assert kept.headers["content-disposition"] == 'attachment; filename="checkpoint.txt"'
+    assert kept.text.startswith("sandbox.example/log\n")
+    assert browse("researcher").get("/audit/checkpoint").status_code == 403
+
+
 def test_a_role_asked_for_is_not_confirmed_by_who_asked(runtime, browse):
     administrator = browse("administrator")
     grant = administrator.api("POST", "/roles", {"login": "researcher2", "role": "reviewer", "body": "air"}).json()["id"]

@@ -15,8 +15,10 @@ decision := {"allow": count(reasons) == 0, "reasons": sort(reasons), "obligation
 needs := {
 	"body:create": [["administrator"]],
 	"person:create": [["administrator"]],
+	"person:deactivate": [["administrator", "officer"], ["not_subject"]],
 	"person:read": [["administrator", "officer", "auditor"]],
 	"role:request": [["administrator"], ["not_subject"]],
+	"role:end": [["administrator"], ["not_subject"]],
 	"role:confirm": [["officer"], ["not_author"], ["not_subject"]],
 	"dataset:read": [["anyone"]],
 	"dataset:register": [["steward_of_body"]],

@@ -39,8 +39,10 @@ everyone := {login | some login, _ in people}
 table := {
 	"body:create": {"administrator"},
 	"person:create": {"administrator"},
+	"person:deactivate": {"administrator", "officer"},
 	"person:read": {"administrator", "officer", "auditor"},
 	"role:request": {"administrator"},
+	"role:end": {"administrator"},
 	"role:confirm": {"officer"},
 	"dataset:read": everyone,
 	"dataset:register": {"steward"},
@@ -89,6 +91,8 @@ test_nobody_decides_on_their_own_request if {
 	own := object.union(thing, {"author": "officer"})
 	ask("role:confirm", "officer", own).reasons == ["own_request"]
 	ask("role:confirm", "officer", object.union(thing, {"subject": "officer"})).reasons == ["own_request"]
+	ask("role:end", "administrator", object.union(thing, {"subject": "administrator"})).reasons == ["own_request"]
+	ask("person:deactivate", "officer", object.union(thing, {"subject": "officer"})).reasons == ["own_request"]
 	ask("role:request", "administrator", object.union(thing, {"subject": "administrator"})).reasons == ["own_request"]
 	ask("export:review", "reviewer", object.union(thing, {"author": "reviewer"})).reasons == ["own_request"]
 	ask("application:assess", "steward", object.union(thing, {"author": "steward"})).reasons == ["own_request"]

@@ -227,6 +227,20 @@ def confirm_role(request: Request, grant: str) -> Shape:
         return shapes.grant(people.confirm_role(ctx, grant))
 
 
+@api.post("/roles/{grant}/end")
+def end_role(request: Request, grant: str) -> Shape:
+    """End a role, or withdraw its request; a researcher's live sandboxes are cut."""
+    with acting(request) as ctx:
+        return shapes.grant(people.end_role(ctx, grant))
+
+
+@api.post("/persons/{login}/deactivate")
+def deactivate(request: Request, login: str) -> Shape:
+    """End an account at once (administrator or security officer; never one's own); the person's live sandboxes are cut."""
+    with acting(request) as ctx:
+        return shapes.person(people.deactivate(ctx, login))
+
+
 # Data --------------------------------------------------------------------------------------------------------------------
 
 

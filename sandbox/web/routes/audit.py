@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from sandbox.services import agreements, sandboxes
 from sandbox.services.context import Context
@@ -49,6 +49,17 @@ def timeline(  # noqa: PLR0917 - FastAPI gives them by name
         found = records.entries(ctx, log, start=first, count=PAGE, query=query)
         entries = _shown(request, found["entries"], with_texts=True)
         return page(request, "audit.html", ctx=ctx, entries=entries, query=query, head=head, first=first, next=found["next"], step=PAGE)
+
+    return show(request, view)
+
+
+@pages.get("/audit/checkpoint")
+def checkpoint(request: Request) -> Response:
+    """The signed checkpoint as a file to keep elsewhere: what `audit verify --at-least` takes."""
+
+    def view(ctx: Context, request: Request) -> Response:
+        signed = str(records.head(ctx, runtime_of(request).log)["checkpoint"])
+        return PlainTextResponse(signed, headers={"Content-Disposition": 'attachment; filename="checkpoint.txt"'})
 
     return show(request, view)
 

@@ -28,9 +28,13 @@ def overview(ctx: Context, request: Request) -> Response:
         for g in grants
         if g.state == "requested"
     }
+    end = {g.id: ctx.decide(Permission.ROLE_END, subject=g.person.login) for g in grants if g.state != "ended"}
+    deactivate = {p.id: ctx.decide(Permission.PERSON_DEACTIVATE, subject=p.login) for p in persons if p.active}
     return page(
         request,
         "people.html",
+        end=end,
+        deactivate=deactivate,
         ctx=ctx,
         persons=persons,
         bodies=people.bodies(ctx),
@@ -94,5 +98,29 @@ def confirm_role(request: Request, grant: str, form: Form) -> Response:
     def act(ctx: Context) -> Response:
         people.confirm_role(ctx, grant)
         return to("/people", "confirmed")
+
+    return submit(request, act, overview)
+
+
+@pages.post("/people/roles/{grant}/end")
+def end_role(request: Request, grant: str, form: Form) -> Response:
+    """End a role."""
+    del form
+
+    def act(ctx: Context) -> Response:
+        people.end_role(ctx, grant)
+        return to("/people", "ended")
+
+    return submit(request, act, overview)
+
+
+@pages.post("/people/persons/{login}/deactivate")
+def deactivate(request: Request, login: str, form: Form) -> Response:
+    """End an account."""
+    del form
+
+    def act(ctx: Context) -> Response:
+        people.deactivate(ctx, login)
+        return to("/people", "ended")
 
     return submit(request, act, overview)
