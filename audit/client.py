@@ -20,6 +20,8 @@ __all__ = ["Blob", "LogError", "LogLost", "LogRefused", "LogUnavailable", "Page"
 
 TIMEOUT = 2.0
 """Seconds that an append may take, with all its attempts."""
+MAX_STREAMED = 2**18
+"""Bytes of an append that goes over the stream (the log takes up to four times that)."""
 _PAUSE = 0.05
 _T = TypeVar("_T")
 _logger = logging.getLogger("audit.client")
@@ -83,6 +85,7 @@ class Source:
         self._timeout = timeout
         self._order = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
+        self._stream: aiohttp.ClientWebSocketResponse | None = None
         self._seq: int | None = None
         """Last acknowledged number of this boot, None before the first."""
         self._pending: _Pending | None = None
@@ -113,6 +116,7 @@ class Source:
 
     async def close(self) -> None:
         """Close the connection. What was not acknowledged is given up."""
+        self._stream = None
         if self._http is not None:
             await self._http.close()
             self._http = None
@@ -167,7 +171,7 @@ class Source:
             pending = self._pending
             if pending is None:
                 raise RuntimeError("nothing to send")
-            status, answer = await self._call("POST", "/v1/append", {"leaf": pending.leaf, "blobs": pending.blobs})
+            status, answer = await self._append(_encoded({"leaf": pending.leaf, "blobs": pending.blobs}))
             if status == 200:
                 self._pending, self._seq = None, pending.leaf["seq"]
                 return int(answer["index"])
@@ -193,14 +197,58 @@ class Source:
             raise LogRefused(str(answer.pop("code", f"log.http_{status}")), **answer)
         return answer if answer["boot"] is not None else None
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
-        """One call, again and again while the log cannot be reached or is unhealthy; the caller's time-out ends it."""
-        if self._http is None:
-            self._http = _session(self._token)
-        content = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    async def _append(self, content: bytes) -> tuple[int, dict[str, Any]]:
+        """Have an append answered, by the stream if there is one: a request of its own costs several times as much (docs/adr/0003-log.md)."""
+        if len(content) > MAX_STREAMED:
+            return await self._call("POST", "/v1/append", content)
+        text = content.decode()
         while True:
             try:
-                async with self._http.request(method, self._url + path, data=content) as response:
+                stream = await self._opened()
+                if stream is None:
+                    return await self._call("POST", "/v1/append", content)
+                status, answer = await self._exchange(stream, text)
+                if status < 500:
+                    return status, answer
+                _logger.warning("the log answers %d: %s", status, answer)
+            except (aiohttp.ClientError, OSError, ValueError, TypeError, KeyError) as error:
+                _logger.warning("the log cannot be reached: %s", error)
+            await asyncio.sleep(_PAUSE)
+
+    async def _opened(self) -> aiohttp.ClientWebSocketResponse | None:
+        """Return the open stream, None where the log takes none from us: then a request of its own says why."""
+        if self._stream is not None and not self._stream.closed:
+            return self._stream
+        try:
+            self._stream = await self._session().ws_connect(f"{self._url}/v1/stream", compress=0, max_msg_size=MAX_STREAMED)
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status >= 500:
+                raise
+            self._stream = None
+        return self._stream
+
+    async def _exchange(self, stream: aiohttp.ClientWebSocketResponse, text: str) -> tuple[int, dict[str, Any]]:
+        """Send one append and await its answer. Whatever interrupts that ends the stream: no answer may meet another leaf."""
+        done = False
+        try:
+            await stream.send_str(text)
+            message = await stream.receive()
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                raise aiohttp.ServerDisconnectedError
+            parsed = json.loads(message.data)
+            result = int(parsed["status"]), dict(parsed["answer"])
+            done = True
+        finally:
+            if not done:
+                self._stream = None
+                stream._response.close()  # noqa: SLF001 - a polite end waits for the other side, which may be the reason
+        return result
+
+    async def _call(self, method: str, path: str, content: bytes | None) -> tuple[int, dict[str, Any]]:
+        """One call, again and again while the log cannot be reached or is unhealthy; the caller's time-out ends it."""
+        while True:
+            try:
+                async with self._session().request(method, self._url + path, data=content) as response:
                     answer = await response.json(content_type=None)
                     if response.status < 500 and isinstance(answer, dict):
                         return response.status, answer
@@ -208,6 +256,11 @@ class Source:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 _logger.warning("the log cannot be reached: %s", error)
             await asyncio.sleep(_PAUSE)
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = _session(self._token)
+        return self._http
 
 
 @dataclass(frozen=True)
@@ -284,6 +337,10 @@ def _session(token: str) -> aiohttp.ClientSession:
         trust_env=False,
         auto_decompress=False,
     )
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _blob_json(blob: Blob) -> dict[str, str]:

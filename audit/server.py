@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+from aiohttp import WSCloseCode, WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from audit.errors import Damaged, Refused, Unhealthy, require
@@ -27,6 +27,8 @@ from audit.writer import GivenBlob, Log
 
 MAX_BODY = 64 * 2**20
 """Bytes of an append with its blobs."""
+MAX_STREAMED = 2**20
+"""Bytes of an append over a stream; what is larger goes as a request of its own."""
 MAX_COUNT = 1000
 """Entries in one answer."""
 READER = "portal"
@@ -100,26 +102,60 @@ class Service:
         self._log = log
         self._callers = callers
         self._commit: asyncio.Future[None] | None = None
+        self._streams: set[web.WebSocketResponse] = set()
 
     def app(self) -> web.Application:
         """Return the aiohttp application."""
         app = web.Application(client_max_size=MAX_BODY, middlewares=[_answer_refusals])
         app.router.add_post("/v1/append", self.append)
+        app.router.add_get("/v1/stream", self.stream)
         app.router.add_get("/v1/source/{source}", self.source)
         app.router.add_get("/v1/entries", self.entries)
         app.router.add_get("/v1/blob/{digest}", self.blob)
         app.router.add_get("/v1/head", self.head)
         app.router.add_get("/healthz", self.healthz)
+        app.on_shutdown.append(self._close_streams)
         return app
 
     async def append(self, request: web.Request) -> web.Response:
         """Take a leaf; the answer leaves when it is on disk."""
-        caller = self._caller(request)
-        leaf, blobs = _parse_append(await request.read())
-        self._authorize(caller, leaf.get("source"), leaf.get("boot"))
-        index = self._log.stage(leaf, blobs)
-        await self._committed()
-        return web.json_response({"index": index})
+        authorization = request.headers.get("Authorization", "")
+        self._callers.identify(authorization)  # nobody's body is read before we know whose it is
+        status, answer = await self.take(authorization, await request.read())
+        return web.json_response(answer, status=status)
+
+    async def stream(self, request: web.Request) -> web.WebSocketResponse:
+        """Take leaves one after the other over a WebSocket: as `append`, without the cost of a request each (docs/adr/0003-log.md)."""
+        authorization = request.headers.get("Authorization", "")
+        self._callers.identify(authorization)
+        socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_STREAMED)
+        await socket.prepare(request)
+        self._streams.add(socket)
+        try:
+            async for message in socket:
+                if message.type is not WSMsgType.TEXT:
+                    break
+                status, answer = await self.take(authorization, message.data)
+                await socket.send_json({"status": status, "answer": answer})
+        finally:
+            self._streams.discard(socket)
+        return socket
+
+    async def take(self, authorization: str, body: bytes | str) -> tuple[int, dict[str, Any]]:
+        """Append what a body holds for whom the header names; return status and answer. The token is looked at each time: it may have ended."""
+        try:
+            caller = self._callers.identify(authorization)
+            leaf, blobs = _parse_append(body)
+            self._authorize(caller, leaf.get("source"), leaf.get("boot"))
+            index = self._log.stage(leaf, blobs)
+            await self._committed()
+        except (Refused, Unhealthy, Damaged) as error:
+            return _answer_to(error)
+        return 200, {"index": index}
+
+    async def _close_streams(self, _: web.Application) -> None:
+        for socket in list(self._streams):
+            await socket.close(code=WSCloseCode.GOING_AWAY)
 
     async def source(self, request: web.Request) -> web.Response:
         """Tell a source where it stands."""
@@ -201,18 +237,26 @@ class Service:
 async def _answer_refusals(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
     try:
         return await handler(request)
-    except Refused as refusal:
-        return web.json_response({"code": refusal.code, **refusal.params}, status=refusal.status)
-    except Unhealthy as error:
-        return web.json_response({"code": "log.unhealthy", "reason": str(error)}, status=503)
-    except Damaged as damage:
-        _logger.critical("%s", damage)
-        return web.json_response({"code": damage.code, "index": damage.index, "reason": str(damage)}, status=500)
+    except (Refused, Unhealthy, Damaged) as error:
+        status, answer = _answer_to(error)
+        return web.json_response(answer, status=status)
     except web.HTTPRequestEntityTooLarge:
         return web.json_response({"code": "log.too_large", "limit": MAX_BODY}, status=413)
 
 
-def _parse_append(body: bytes) -> tuple[dict[str, Any], list[GivenBlob]]:
+def _answer_to(error: Refused | Unhealthy | Damaged) -> tuple[int, dict[str, Any]]:
+    """Status and answer that tell of an error."""
+    match error:
+        case Refused():
+            return error.status, {"code": error.code, **error.params}
+        case Damaged():
+            _logger.critical("%s", error)
+            return 500, {"code": error.code, "index": error.index, "reason": str(error)}
+        case _:
+            return 503, {"code": "log.unhealthy", "reason": str(error)}
+
+
+def _parse_append(body: bytes | str) -> tuple[dict[str, Any], list[GivenBlob]]:
     try:
         parsed = json.loads(body)
         well_formed = isinstance(parsed, dict) and {"leaf"} <= set(parsed) <= {"leaf", "blobs"} and isinstance(parsed["leaf"], dict)

@@ -12,7 +12,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from log_support import LAUNCH, body, clock, first, leaf, make_log, make_secrets, soon
 
-from audit import tokens
+from audit import client, tokens
 from audit.client import Blob, LogLost, LogRefused, LogUnavailable, Reader, Source
 from audit.server import Callers, Service
 from audit.verify import verify
@@ -171,6 +171,84 @@ async def test_log_that_lost_acknowledged_entries_is_noticed(server):
         await source.append("cell.execute", actor=ACTOR)
     assert lost.value.code == "log_lost"
     await source.close()
+
+
+async def over_stream(server, token, *bodies):
+    headers = {"Authorization": f"Bearer {token}"}
+    answers = []
+    async with aiohttp.ClientSession(headers=headers) as http, http.ws_connect(server.make_url("/v1/stream")) as stream:
+        for data in bodies:
+            await stream.send_str(data.decode())
+            answers.append(await stream.receive_json())
+    return [(answer["status"], answer["answer"].get("code")) for answer in answers]
+
+
+async def test_a_stream_answers_in_order_as_requests_do_and_goes_on_after_a_refusal(server):
+    bodies = [body(first()), body(leaf(4)), b"{}", body(first(source="portal")), body(leaf(1)), body(leaf(1))]
+    assert await over_stream(server, "token-of-hub", *bodies) == [
+        (200, None),
+        (409, "log.seq_gap"),
+        (422, "log.bad_leaf"),
+        (403, "log.foreign_source"),
+        (200, None),
+        (200, None),
+    ]
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await over_stream(server, "nobody", body(leaf(2)))
+    assert refused.value.status == 401
+
+
+async def test_a_stream_ends_being_believed_when_its_token_ends(tmp_path, signer):
+    now = [float(soon())]
+    log = make_log(tmp_path / "audit", signer)
+    headers = {"Authorization": f"Bearer {session_token(exp=soon() + 600)}"}
+    async with (
+        TestServer(Service(log, Callers({}, LAUNCH.public_key(), lambda: now[0])).app()) as server,
+        aiohttp.ClientSession(headers=headers) as http,
+        http.ws_connect(server.make_url("/v1/stream")) as stream,
+    ):
+        await stream.send_str(body(first(source="session:sb1")).decode())
+        assert (await stream.receive_json())["status"] == 200
+        now[0] += 3600
+        await stream.send_str(body(leaf(1, source="session:sb1")).decode())
+        assert (await stream.receive_json())["status"] == 401
+    log.close()
+
+
+async def test_an_answer_that_came_too_late_meets_no_other_leaf(server, monkeypatch):
+    source = Source(url(server), "token-of-hub", "hub", "b1")
+    await source.start()
+    go_on = asyncio.Event()
+    take = Service.take
+
+    async def slow(self, *given):
+        answer = await take(self, *given)
+        await go_on.wait()
+        return answer
+
+    monkeypatch.setattr(Service, "take", slow)
+    source._timeout = 0.05
+    with pytest.raises(LogUnavailable):
+        await source.append("cell.one", actor=ACTOR)
+    go_on.set()
+    source._timeout = 2
+    two = await source.append("cell.two", actor=ACTOR)
+    reader = Reader(url(server), "token-of-portal")
+    found = {entry["index"]: entry["leaf"]["kind"] for entry in (await reader.entries(source="hub")).entries}
+    assert list(found.values()) == ["source.started", "cell.one", "cell.two"]
+    assert found[two] == "cell.two"
+    await reader.close()
+    await source.close()
+
+
+@pytest.mark.parametrize("size", [10, client.MAX_STREAMED, 3 * 2**20])
+async def test_texts_of_any_size_come_on_record(server, size):
+    source, reader = Source(url(server), "token-of-hub", "hub"), Reader(url(server), "token-of-portal")
+    blob = Blob("file", "text/plain", b"x" * size)
+    await source.append("file.saved", actor=ACTOR, blobs=[blob])
+    assert await reader.blob(blob.digest) == blob.content
+    await source.close()
+    await reader.close()
 
 
 def start(tmp_path, limit=None):

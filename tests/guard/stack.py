@@ -91,20 +91,29 @@ class Stack:
         folder.mkdir()
         clock = lambda: datetime.now(UTC)  # noqa: E731
         self.log = Log(folder, Signer("log.test/dev", Ed25519PrivateKey.generate()), clock)
-        service = Service(self.log, Callers({}, self.key.public_key(), lambda: datetime.now(UTC).timestamp()))
+        stack = self
+
+        class Held(Service):
+            """A log whose answer to an append can be held or refused."""
+
+            async def take(self, authorization, body):
+                if stack.log_down:
+                    return 503, {"code": "log.unhealthy"}
+                if not stack.log_gate.is_set():
+                    stack.held.set()
+                    await stack.log_gate.wait()
+                answer = await super().take(authorization, body)
+                async with stack.appended:
+                    stack.appended.notify_all()
+                return answer
 
         @web.middleware
         async def gate(request, handler):
             if self.log_down:
                 return web.json_response({"code": "log.unhealthy"}, status=503)
-            if request.path == "/v1/append" and not self.log_gate.is_set():
-                self.held.set()
-                await self.log_gate.wait()
-            answer = await handler(request)
-            async with self.appended:
-                self.appended.notify_all()
-            return answer
+            return await handler(request)
 
+        service = Held(self.log, Callers({}, self.key.public_key(), lambda: datetime.now(UTC).timestamp()))
         app = service.app()
         app.middlewares.insert(0, gate)
         return await self.serve(app)
