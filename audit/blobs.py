@@ -23,15 +23,22 @@ class Blobs:
 
     def put(self, digest: str, salt: bytes, content: bytes) -> None:
         """Keep a blob: when this returns, file and name are on disk. OSError if not. The caller has checked the digest."""
-        path = self._path(digest)
-        temporary = path.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        path, kept = self._path(digest), salt + content
         try:
-            write_all(descriptor, salt + content)
+            known = path.read_bytes() == kept  # perhaps of a try that was not synced: it is now
+        except FileNotFoundError:
+            known = False
+        temporary = path.with_suffix(".new")
+        flags = os.O_RDONLY if known else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        descriptor = os.open(path if known else temporary, flags | os.O_CLOEXEC, 0o600)
+        try:
+            if not known:
+                # Named before it is synced, so that file and name go to disk together: one journal commit instead of two. No entry names it yet.
+                write_all(descriptor, kept)
+                temporary.replace(path)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        temporary.replace(path)
         sync_directory(path.parent)
 
     def get(self, digest: str) -> bytes | None:

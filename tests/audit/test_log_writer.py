@@ -224,3 +224,27 @@ def test_short_write_is_completed_or_cut(tmp_path, signer, monkeypatch):
     assert log.last("hub") == {"boot": "b1", "seq": 1}
     assert log.entries({"kind": "log.tail_cut"}, 0, 1)[0][0]["leaf"]["data"]["bytes"] == 50
     log.close()
+
+
+def test_a_blob_that_is_there_already_is_synced_and_never_written_over(tmp_path, signer, monkeypatch):
+    log = make_log(tmp_path / "audit", signer)
+    log.append(first())
+    one, blobs, blob = with_blob(1, "print(1)")
+    log.append(one, blobs)
+    path = tmp_path / "audit/blobs" / blob.digest[:2] / blob.digest
+    before, synced, fsync = path.stat().st_ino, [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(os.fstat(descriptor).st_ino), fsync(descriptor)))
+    log.append(leaf(2, blobs=[blob.ref]), blobs)
+    assert path.stat().st_ino == before
+    assert synced == [before, path.parent.stat().st_ino]
+    log.close()
+
+
+def test_what_an_interrupted_write_left_under_a_blobs_name_is_replaced(tmp_path, signer):
+    log = make_log(tmp_path / "audit", signer)
+    log.append(first())
+    one, blobs, blob = with_blob(1, "print(1)")
+    (tmp_path / "audit/blobs" / blob.digest[:2] / blob.digest).write_bytes(b"")
+    log.append(one, blobs)
+    assert log.blob(blob.digest) == blob.content
+    log.close()
