@@ -16,6 +16,7 @@ MODULES = [accounts, agreements, applications, catalogue, exports, people, proje
 READERS = {
     *("accounts.session", "accounts.by_login", "accounts.actor_of"),
     *("agreements.agreements", "agreements.agreement", "agreements.policy_facts", "agreements.of_project", "agreements.sandbox_epoch"),
+    "agreements.may_lift",
     *("applications.applications", "applications.application"),
     *("catalogue.datasets", "catalogue.dataset", "catalogue.version", "catalogue.seen", "catalogue.may_import"),
     *("catalogue.newest_published", "catalogue.job_spec"),
