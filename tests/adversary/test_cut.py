@@ -31,7 +31,7 @@ if os.fork() == 0:
     signal.signal(signal.SIGTERM, lambda *_: mark("sigterm-child"))
     tick("child")
 threading.Thread(target=tick, args=("thread",), daemon=True).start()
-while not (os.path.exists(home + "thread") and os.path.exists(home + "child")):
+while not all(os.path.exists(home + name) and os.path.getsize(home + name) for name in ("thread", "child")):
     pass
 print("ready", flush=True)
 tick("main")
@@ -48,7 +48,9 @@ def restless(container: str) -> subprocess.Popen:
 
 
 def last_tick(workspace: Path) -> float:
-    return max(int((workspace / name).read_text()) for name in ("main", "thread", "child") if (workspace / name).exists()) / 1e9
+    """Return the last time any of them wrote; a file frozen between its making and its first tick is empty."""
+    ticks = [(workspace / name).read_text() for name in ("main", "thread", "child") if (workspace / name).exists()]
+    return max(int(tick) for tick in ticks if tick) / 1e9
 
 
 def test_r6_r10_no_thread_handler_or_hook_runs_after_the_freeze(stage):

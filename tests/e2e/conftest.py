@@ -25,7 +25,7 @@ def seeded(stack):
     return stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture  # playwright keeps an event loop running in this thread as long as it is open: gone before the next test
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
