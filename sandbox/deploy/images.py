@@ -17,7 +17,7 @@ from pathlib import Path
 import certifi
 
 from sandbox.deploy import host, tools
-from sandbox.deploy.steps import CHECKOUT, LOCKS, digest, files_under, network, ok, once, run, say
+from sandbox.deploy.steps import CACHE, CHECKOUT, LOCKS, digest, files_under, network, ok, once, run, say
 from sandbox.domain.uids import UIDS
 
 IMAGES = CHECKOUT / "images"
@@ -252,7 +252,8 @@ def _debootstrap(tag: str) -> None:
     mirror = next(
         (word for line in _apt_lines() for word in line.split() if word.startswith(("http://", "https://")) and "security" not in word), ""
     )
-    with tempfile.TemporaryDirectory(prefix="datasandbox-rootfs-") as folder:
+    # not in /tmp: many machines mount that noexec or nodev, and debootstrap makes devices
+    with tempfile.TemporaryDirectory(prefix="rootfs-", dir=CACHE) as folder:
         argv = [
             host.find("debootstrap") or "debootstrap",
             "--variant=minbase",
