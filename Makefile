@@ -1,6 +1,7 @@
 # Data Sandbox. `make demo` shows the main job on real input; `make test` proves it.
 .PHONY: help setup demo test check bench lock down clean venv
 SANDBOX := .venv/bin/sandbox
+BEGAN := $(shell date +%s)
 
 help: ## Say what can be done
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -12,7 +13,7 @@ setup: venv ## Install, compile and build what is missing (Debian packages, Dock
 	@$(SANDBOX) setup
 
 demo: venv ## Start the stack and run the demonstration on it; DATA=my.csv takes your own file
-	@$(SANDBOX) demo $(if $(DATA),--data "$(DATA)")
+	@DATASANDBOX_BEGAN=$(BEGAN) $(SANDBOX) demo $(if $(DATA),--data "$(DATA)")
 
 test: venv ## Run all tests on a stack of their own; ARGS go to pytest
 	@$(SANDBOX) test $(ARGS)

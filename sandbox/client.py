@@ -12,8 +12,8 @@ import json
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http import HTTPStatus
@@ -270,8 +270,9 @@ class Client:
             raise ApiError("login_form_missing", f"no log-in form at {where}")
         fields = form.fields | {"username": self.login, "password": self._password} | ({"otp": self._otp} if "otp" in form.fields else {})
         target = urljoin(str(where), form.action)
-        async with self.http.post(target, data=fields, headers={"Origin": self.url}) as answer:
-            page, status = await answer.text(), answer.status
+        with _answering(target):
+            async with self.http.post(target, data=fields, headers={"Origin": self.url}) as answer:
+                page, status = await answer.text(), answer.status
         form = _LoginForm(page)
         if status >= HTTPStatus.BAD_REQUEST or "password" in form.fields:
             raise ApiError("login_failed", form.alert.strip(), status)
@@ -281,11 +282,9 @@ class Client:
         self.csrf = me["csrf"]
 
     async def _page(self, url: str) -> tuple[str, URL]:
-        try:
+        with _answering(url):
             async with self.http.get(url) as answer:
                 return await answer.text(), answer.url
-        except aiohttp.ClientConnectionError as error:
-            raise ApiError("unreachable", f"nothing answers at {url}: is the stack up (`sandbox up`)?") from error
 
     # The portal's API
 
@@ -293,11 +292,9 @@ class Client:
         """Call the portal's API (`path` below `/api/v1`) and return its JSON, bytes for other types, None for 204; ApiError."""
         headers = {"Origin": self.portal, "X-CSRF-Token": self.csrf, "Accept": "application/json"}
         url = path if path.startswith("http") else f"{self.portal}{API}{path}"
-        try:
+        with _answering(url):
             async with self.http.request(method, url, json=body, data=data, headers=headers, allow_redirects=False) as answer:
                 raw, status, kind = await answer.read(), answer.status, answer.content_type
-        except aiohttp.ClientConnectionError as error:
-            raise ApiError("unreachable", f"nothing answers at {url}: is the stack up (`sandbox up`)?") from error
         found = _json(raw) if kind.endswith("json") else None
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise _api_error(found, raw, status)
@@ -334,11 +331,13 @@ class Client:
 
     async def download(self, path: str) -> bytes:
         """GET a file's bytes, whatever its type; ApiError as `request`."""
-        async with self.http.get(f"{self.portal}{API}{path}", headers={"Origin": self.portal}, allow_redirects=False) as answer:
-            raw = await answer.read()
-            if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
-                raise _api_error(_json(raw), raw, answer.status)
-            return raw
+        url = f"{self.portal}{API}{path}"
+        with _answering(url):
+            async with self.http.get(url, headers={"Origin": self.portal}, allow_redirects=False) as answer:
+                raw = await answer.read()
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise _api_error(_json(raw), raw, answer.status)
+        return raw
 
     # The sandbox
 
@@ -360,9 +359,11 @@ class Client:
 
     async def enter(self, sandbox: Mapping[str, Any]) -> None:
         """Go to a running sandbox's own host, through its OAuth; ApiError with the HTTP status when it does not let us in."""
-        async with self.http.get(f"{sandbox['url']}lab") as answer:
-            status = answer.status
-            await answer.read()
+        url = f"{sandbox['url']}lab"
+        with _answering(url):
+            async with self.http.get(url) as answer:
+                status = answer.status
+                await answer.read()
         if status != HTTPStatus.OK:
             raise ApiError("sandbox_closed", f"the sandbox answers {status}", status)
         self.sandbox = dict(sandbox)
@@ -370,12 +371,13 @@ class Client:
     async def jupyter(self, method: str, path: str, body: Any = None) -> Any:
         """Call the sandbox's Jupyter REST API (`path` such as `api/kernels`); return JSON or None; ApiError with its status."""
         url = f"{self._base}{path}"
-        async with self.http.request(method, url, json=body, headers=self._sandbox_headers(url), allow_redirects=False) as answer:
-            raw = await answer.read()
-            if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
-                found = _json(raw) or {}
-                raise ApiError("jupyter_refused", str(found.get("message") or found.get("reason") or ""), answer.status)
-            return _json(raw)
+        with _answering(url):
+            async with self.http.request(method, url, json=body, headers=self._sandbox_headers(url), allow_redirects=False) as answer:
+                raw = await answer.read()
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            found = _json(raw) or {}
+            raise ApiError("jupyter_refused", str(found.get("message") or found.get("reason") or ""), answer.status)
+        return _json(raw)
 
     async def contents(self, path: str = "") -> Any:
         """Return a file or folder of the workspace."""
@@ -391,7 +393,8 @@ class Client:
             kernel = (await self.jupyter("POST", "api/kernels", {}))["id"]
         url = f"{self._base}api/kernels/{kernel}/channels?session_id={uuid.uuid4().hex}"
         try:
-            socket_ = await self.http.ws_connect(url, headers=self._sandbox_headers(url), autoping=False, max_msg_size=0)
+            with _answering(url):
+                socket_ = await self.http.ws_connect(url, headers=self._sandbox_headers(url), autoping=False, max_msg_size=0)
         except aiohttp.WSServerHandshakeError as error:
             raise ApiError("jupyter_refused", "the kernel's WebSocket was refused", error.status) from error
         return Kernel(socket_, str(kernel))
@@ -421,6 +424,17 @@ class Client:
         parts = urlsplit(url)
         cookie = self.http.cookie_jar.filter_cookies(URL(url)).get("_xsrf")
         return {"Origin": f"{parts.scheme}://{parts.netloc}"} | ({"X-XSRFToken": cookie.value} if cookie else {})
+
+
+@contextmanager
+def _answering(url: str) -> Iterator[None]:
+    """Turn what goes wrong below HTTP into `unreachable` (nobody listens) or `disconnected` (gone in mid-answer, as after a cut)."""
+    try:
+        yield
+    except aiohttp.ClientConnectorError as error:
+        raise ApiError("unreachable", f"nothing answers at {url}: is the stack up (`sandbox up`)?") from error
+    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError, TimeoutError) as error:
+        raise ApiError("disconnected", f"{url} ended the connection before its answer was whole") from error
 
 
 def _json(raw: bytes) -> Any:

@@ -151,3 +151,27 @@ async def test_nothing_at_the_address_is_said_plainly(unused_tcp_port):
         async with Client(f"http://sandbox.localhost:{unused_tcp_port}", "me", "x"):
             pass
     assert caught.value.code == "unreachable"
+
+
+@pytest.mark.parametrize("call", ["jupyter", "get", "download", "enter"])
+async def test_a_connection_that_ends_in_mid_answer_is_told_as_disconnected(call):
+    async def cut(reader, writer):
+        await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(cut, "127.0.0.1", 0) as server:
+        url = f"http://sandbox.localhost:{server.sockets[0].getsockname()[1]}"
+        client = Client(url, "researcher", "x")
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=LocalhostResolver())) as client.http:
+            client.sandbox = {"url": f"{url}/"}
+            act = {
+                "jupyter": lambda: client.jupyter("GET", "api/kernels"),
+                "get": lambda: client.get("/me"),
+                "download": lambda: client.download("/exports/1/download"),
+                "enter": lambda: client.enter({"url": f"{url}/"}),
+            }[call]
+            with pytest.raises(ApiError) as refused:
+                await act()
+            assert refused.value.code == "disconnected"
