@@ -563,7 +563,12 @@ class Demo:
             await administrator.post(f"/agreements/{agreement['id']}/revoke", {"ground": "示范", "reason": "示范：撤销后立即切断"})
             answered = time.monotonic()
             last = await asyncio.wait_for(kernel.wait_closed(), 60)
-        after = await self._refused(researcher.jupyter("GET", "api/kernels"))
+        after = await self._until(
+            # a request that meets the session as it is killed has no answer: the next one has
+            lambda: self._refused(researcher.jupyter("GET", "api/kernels")),
+            lambda code: code != "disconnected",
+            "an answer after the cut",
+        )
         state_ = await self._until(
             lambda: administrator.get(f"/sandboxes/{self.sandbox_id}"), lambda one: one["state"] == "cut", "the state 'cut'"
         )
