@@ -1,4 +1,4 @@
-"""`python -m bench [B1 B2 B7m B13 B18] [--json FILE]`: measure against the running demonstration, print a table.
+"""`python -m bench [ID …] [--json FILE]`: measure against the running demonstration, print a table.
 
 Exit 0 when all that was asked for was measured (a goal that is missed is told, not an error), 1 when something could not be, 2 without a
 deployment (`no_deployment`).
@@ -16,8 +16,10 @@ from pathlib import Path
 
 from bench.cells import cells
 from bench.cutting import cutting
+from bench.decisions import decisions
 from bench.demo_time import demo_time
 from bench.figures import Failure, Figure, table
+from bench.many import many
 from bench.mounted import mounted
 from bench.stock_peer import PeerError
 from bench.study import Study, running, study
@@ -30,9 +32,11 @@ from sandbox.deploy.steps import CHECKOUT, SetupError, say
 LIVE: tuple[tuple[tuple[str, ...], Callable[[Study], AsyncIterator[Figure]]], ...] = (
     (("B1", "B2"), cells),
     (("B7m",), mounted),
+    (("B12",), decisions),
     (("B13",), cutting),
 )
-ALL = (*(name for names, _ in LIVE for name in names), "B18")
+MANY = ("B3", "B4", "B5", "B6", "B17")  # on a deployment of the bench's own
+ALL = (*(name for names, _ in LIVE for name in names), *MANY, "B18")
 
 
 async def measure(wanted: Sequence[str], home: Path) -> list[Figure | Failure]:
@@ -40,11 +44,14 @@ async def measure(wanted: Sequence[str], home: Path) -> list[Figure | Failure]:
     deployment = running(home)
     say(f"· {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before: a busy machine lengthens what passes through more processes")
     found: list[Figure | Failure] = []
-    if live := [name for name in wanted if name != "B18"]:
+    if live := [name for name in wanted if name not in {*MANY, "B18"}]:
         try:
             await _live(live, deployment, found)
         except (ApiError, Failed) as error:  # before the first or after the last of them: what was measured is told all the same
             found.append(Failure(" ".join(live), error_code(error), f"the bench's own project: {brief(error)}"))
+    if asked := [name for name in wanted if name in MANY]:
+        say(f"· {' '.join(asked)}: a deployment of the bench's own …")
+        found += await _kept(asked, many(home / "bench", asked))
     if "B18" in wanted:
         try:
             found.append(demo_time(home))
@@ -78,7 +85,7 @@ async def _kept(asked: Sequence[str], figures: AsyncIterator[Figure]) -> list[Fi
     """Return those figures that were asked for, or why they are not there."""
     try:
         return [one async for one in figures if one.id.split("-")[0] in asked]
-    except (ApiError, Failed, PeerError, OSError, KeyError, ValueError, TimeoutError) as error:
+    except (ApiError, Failed, PeerError, SetupError, OSError, KeyError, ValueError, TimeoutError) as error:
         return [Failure(name, error_code(error), brief(error)) for name in asked]
 
 

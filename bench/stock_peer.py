@@ -21,7 +21,7 @@ from typing import Any
 
 import aiohttp
 
-from sandbox.client import Kernel
+from sandbox.client import POLL_SECONDS, Kernel
 from sandbox.deploy.host import docker
 
 FOLDER = Path(__file__).parent / "stock"
@@ -41,20 +41,37 @@ class PeerError(Exception):
 class Stock:
     """A running stock hub: its address, and what opens it."""
 
+    name: str  # of its network; containers are `<name>-bench-<server>`
     url: str
     http: aiohttp.ClientSession
 
-    async def kernel(self, server: str, spec: str) -> Kernel:
-        """Start the named server and a kernel of `spec` in it; return the kernel's socket, by the same client code as ours."""
+    async def kernel(self, server: str, spec: str, *, direct: bool = False) -> Kernel:
+        """Start the named server and a kernel of `spec` in it; return the kernel's socket, by the same client code as ours.
+
+        `direct` goes to the server itself, without the proxy.
+        """
         await self._call("POST", f"/hub/api/users/bench/servers/{server}", (HTTPStatus.CREATED, HTTPStatus.ACCEPTED))
         await self._until(lambda: self._ready(server), f"the server {server}")
-        base = f"{self.url}/user/bench/{server}/api/kernels"
+        base = f"{self._address(server) if direct else self.url}/user/bench/{server}/api/kernels"
         async with self.http.post(base, json={"name": spec}) as answer:
             if answer.status != HTTPStatus.CREATED:
                 raise PeerError("peer_kernel_failed", f"{answer.status} {(await answer.text())[:300]}")
             kernel = str((await answer.json())["id"])
         socket = await self.http.ws_connect(f"{base}/{kernel}/channels?session_id={uuid.uuid4().hex}", autoping=False, max_msg_size=0)
         return Kernel(socket, kernel)
+
+    def _address(self, server: str) -> str:
+        found = json.loads(_docker("inspect", f"{self.name}-bench-{server}"))[0]
+        return f"http://{found['NetworkSettings']['Networks'][self.name]['IPAddress']}:8888"
+
+    async def stop(self, server: str) -> None:
+        """Stop a server and wait until it is gone."""
+        await self._call("DELETE", f"/hub/api/users/bench/servers/{server}", (HTTPStatus.NO_CONTENT, HTTPStatus.ACCEPTED))
+
+        async def gone() -> bool:
+            return server not in (await self._call("GET", "/hub/api/users/bench", (HTTPStatus.OK,)))["servers"]
+
+        await self._until(gone, f"the end of {server}")
 
     async def _ready(self, server: str) -> bool:
         user = await self._call("GET", "/hub/api/users/bench", (HTTPStatus.OK,))
@@ -78,7 +95,7 @@ class Stock:
         while not await look():
             if time.monotonic() > until:
                 raise PeerError("peer_not_ready", f"{what} of the stock peer was not there after {WAIT_SECONDS} s")
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _call(self, method: str, path: str, well: tuple[HTTPStatus, ...]) -> Any:
         async with self.http.request(method, self.url + path) as answer:
@@ -100,7 +117,7 @@ async def stock(images: Mapping[str, str]) -> AsyncIterator[Stock]:
         address = _docker("port", f"{name}-proxy", "8000/tcp").splitlines()[0]
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
         async with aiohttp.ClientSession(headers={"Authorization": f"token {token}"}, timeout=timeout) as http:
-            peer = Stock(f"http://{address}", http)
+            peer = Stock(name, f"http://{address}", http)
             await peer.begin()
             yield peer
     finally:

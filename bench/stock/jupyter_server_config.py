@@ -19,3 +19,5 @@ class NoDelay(ZMQChannelsWebsocketConnection):
 
 if os.environ.get("BENCH_NODELAY"):
     c.ServerApp.kernel_websocket_connection_class = NoDelay
+else:  # the stock connection as it is; only its bound on output, which would drop most of B3 and B4, is off
+    c.ZMQChannelsWebsocketConnection.limit_rate = False

@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -42,13 +42,13 @@ def setup(*, tests: bool = False) -> dict[str, str]:
     return tags
 
 
-def up(home: Path, *, url: str = "", demo: bool | None = None) -> Deployment:
-    """Start the deployment of `home` and return it once all its parts answer.
+def up(home: Path, *, url: str = "", demo: bool | None = None, images_for: Mapping[str, str] | None = None) -> Deployment:
+    """Start the deployment of `home` and return it once all its parts answer; `images_for` (name -> tag) replaces images of its own.
 
     Raises SetupError: `port_taken`, `not_healthy` (with the end of that service's output), and those of `setup` and `state.init`.
     """
     began = time.monotonic()
-    tags = setup()
+    tags = setup() | dict(images_for or {})
     deployment = state.init(home, url=url, demo=demo)
     deployment = replace(deployment, images={name: images.identity(tag) for name, tag in tags.items()})
     deployment.save()

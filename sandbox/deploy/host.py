@@ -1,6 +1,7 @@
 """What the machine itself must have: Debian packages and a Docker Engine that answers."""
 
 import os
+import platform
 import shutil
 import subprocess
 import time
@@ -10,7 +11,9 @@ from sandbox.deploy.steps import CACHE, SetupError, ok, run, say
 
 SEARCH = "/usr/local/sbin:/usr/sbin:/sbin"
 ENGINE = {"dockerd": "docker.io", "iptables": "iptables"}
-FOR_TESTS = {"/usr/lib/postgresql": "postgresql", "chromium": "chromium"}
+# the browser's driver is a Node that wants libatomic, which a small Debian lacks
+LIBATOMIC = f"/usr/lib/{platform.machine()}-linux-gnu/libatomic.so.1"
+FOR_TESTS = {"/usr/lib/postgresql": "postgresql", "chromium": "chromium", LIBATOMIC: "libatomic1"}
 PID = CACHE / "dockerd.pid"
 
 

@@ -24,6 +24,8 @@ PROBE = (Path(__file__).parent / "probe.py").read_text()
 IDS = [*(f"N{n}" for n in range(1, 10)), *(f"F{n}" for n in range(1, 9)), *(f"K{n}" for n in range(1, 9))]
 CAPABILITIES = """SYS_ADMIN SYS_PTRACE NET_RAW NET_ADMIN SYSLOG SYS_MODULE SYS_BOOT MKNOD DAC_READ_SEARCH SYS_RAWIO SYS_TIME SYS_PACCT
 SYS_CHROOT"""
+# a container of its own as the machine has no /dev/kmsg: there another device stands in its place
+KMSG = "/dev/kmsg" if Path("/dev/kmsg").exists() else "/dev/full:/dev/kmsg"
 
 
 class Listeners:
@@ -133,7 +135,7 @@ def twin(scene):
     here = {**here, "data": str(plain / "data"), "workspace": str(plain)}
     command = ["docker", "run", "--rm", "-i", "--network", "host", "--pid", "host", "--user", "0:0", "--ipc", "host", "--cgroupns", "host"]
     command += ["--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined", "--entrypoint", "python3"]
-    command += ["--label", f"datasandbox.deployment={stage.id}", "--device", "/dev/kmsg"]
+    command += ["--label", f"datasandbox.deployment={stage.id}", "--device", KMSG]
     command += [option for name in CAPABILITIES.split() for option in ("--cap-add", name)]
     command += [option for path in (stage.home, stage.run, "/run/docker.sock") for option in ("-v", f"{path}:{path}")]
     command += ["-v", f"{stage.home / 'workspaces' / here['other']}:{plain.parent / here['other']}", stage.image, "-", json.dumps(here)]
