@@ -41,10 +41,11 @@ ALL = (*(name for names, _ in LIVE for name in names), *MANY, "B18")
 
 async def measure(wanted: Sequence[str], home: Path) -> list[Figure | Failure]:
     """Measure what is wanted; SetupError `no_deployment`. A benchmark that fails is told and the others go on."""
-    deployment = running(home)
+    live = [name for name in wanted if name not in {*MANY, "B18"}]
+    deployment = running(home) if live else None
     say(f"· {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before: a busy machine lengthens what passes through more processes")
     found: list[Figure | Failure] = []
-    if live := [name for name in wanted if name not in {*MANY, "B18"}]:
+    if deployment is not None:
         try:
             await _live(live, deployment, found)
         except (ApiError, Failed) as error:  # before the first or after the last of them: what was measured is told all the same
