@@ -94,6 +94,7 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
     """Make the guard; raises if the launch spec's environment is not there."""
     guard = Guard(Settings.load())
     Guard.install(guard)
+    _end_with(serverapp, guard)
     guard.forget = serverapp.identity_provider.hub_auth.cache.clear
     close_without_lease(serverapp.web_app, serverapp.base_url)  # also until the start below: the server listens before it
     headers = serverapp.web_app.settings.setdefault("headers", {})
@@ -102,6 +103,17 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+
+
+def _end_with(serverapp: Any, guard: Guard) -> None:
+    """Give the display budget in hand back at an orderly end; Jupyter Server asks only extensions of its own class to stop."""
+    cleanup = serverapp.cleanup_extensions
+
+    async def end() -> None:
+        await guard.meter.close()
+        await cleanup()
+
+    serverapp.cleanup_extensions = end
 
 
 async def _start_jupyter_server_extension(serverapp: Any) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import itertools
 import time
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,12 +22,15 @@ from tornado.websocket import WebSocketClosedError
 
 from sandbox.adapters.opa import Decision
 from sandbox.domain.errors import Refusal
+from sandbox.guard.budget import Withheld
 from sandbox.guard.guard import CLOSE_CODE, Guard
 from sandbox.guard.messages import Malformed, decode, encode
-from sandbox.guard.rules import REPLY_BYTES, Book, Cell, Inbound, Ledger, inbound, outgoing, rebuilt, replies
+from sandbox.guard.rules import REPLY_BYTES, Book, Cell, Inbound, Ledger, Outgoing, inbound, outgoing, rebuilt, replies
 
 WAITING_BYTES = 64 * 1024 * 1024  # of frames that wait for their record
 WAITING = 2000
+LATE_BYTES = 1024 * 1024  # of output that waits until the portal has covered it
+LATE = 1000
 ABORT_AFTER = 0.1  # seconds a client has to take the close frame
 
 
@@ -41,7 +45,10 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         self._waiting = 0
         self._book = self.guard.cells.setdefault(self.kernel_id, Book(self.guard.cell_bytes))
         self._book.background.cap = self.guard.cell_bytes
-        self._ledger = Ledger(self._book)
+        self._ledger = Ledger(self._book, self.guard.budget, self.guard.meter.charge)
+        self._late: deque[tuple[Any, str, Outgoing, list[bytes]]] = deque()
+        self._late_bytes = 0
+        self._late_task: asyncio.Task[None] | None = None
         self._numbers = itertools.count(1)
         self._running: dict[str, float] = {}  # execution -> when it was delivered (monotonic seconds)
         self._pump_task: asyncio.Task[None] | None = None
@@ -74,8 +81,9 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         """End: cells whose end this connection will not see are closed as unknown."""
         self.closed = True
         self.guard.connections.discard(self)
-        if self._pump_task is not None:
-            self._pump_task.cancel()
+        for task in (self._pump_task, self._late_task):
+            if task is not None:
+                task.cancel()
         for number in list(self._running):
             self._close_cell(self._ledger.cell(number), "unknown")
         with contextlib.suppress(KeyError):  # upstream forgets twice when the kernel is gone
@@ -204,35 +212,95 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         try:
             _, parts = self.session.feed_identities(outgoing_msg)
             message = outgoing(channel, parts)
+            late = bool(self._late) or self._ledger.waits(message)
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as bad:
+            self._malformed(bad)
+            return
+        if late:
+            self._wait(stream, channel, message, parts)
+        else:
+            self._put_out(stream, channel, message, parts)
+
+    def _malformed(self, bad: Exception) -> None:
+        self.log.warning("kernel %s: a malformed message was dropped: %s", self.kernel_id, type(bad).__name__)
+
+    def _wait(self, stream: Any, channel: str, message: Outgoing, parts: list[bytes]) -> None:
+        """Queue output that no reservation covers yet, and whatever comes after it; what does not fit in the queue is withheld."""
+        vital = message.type == "status" or message.type.endswith("_reply")
+        if len(self._late) >= (LATE * 2 if vital else LATE) or (not vital and self._late_bytes + message.size > LATE_BYTES):
+            cell = self._ledger.cell(message.parent)
+            cell.why = self.guard.budget.why()
+            self._withhold(self._ledger.withhold(message), cell, channel, message, parts)
+            return
+        self._late.append((stream, channel, message, [bytes(part) for part in parts]))
+        self._late_bytes += message.size
+        if self._late_task is None or self._late_task.done():
+            self._late_task = self.guard.spawn(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Put out what waited, in its order, when it is covered or cannot be."""
+        while self._late and not self.closed:
+            stream, channel, message, parts = self._late[0]
+            if self._ledger.waits(message):
+                await self.guard.meter.more(message.size, message.payload)
+            self._late.popleft()
+            self._late_bytes -= message.size
+            self._put_out(stream, channel, message, parts)
+
+    def _put_out(self, stream: Any, channel: str, message: Outgoing, parts: list[bytes]) -> None:
+        """Judge one message and send it, or what stands in its place."""
+        if self.closed:
+            return
+        try:
             verdict, cell = self._ledger.judge(message)
-            parent = cell.asked.header
             if verdict == "pass":
-                number = f"{self.session.session}_{next(self._numbers)}"
-                made = rebuilt(message, parts, parent, number, datetime.now(UTC).isoformat())
-                super().handle_outgoing_message(stream, [DELIM, self.session.sign(made[:4]), *made])
-            elif verdict != "drop":
-                self._replace(verdict, message.type, channel, parent)
+                self._pass(stream, cell, message, parts)
+            else:
+                self._withhold(verdict, cell, channel, message, parts)
         except WebSocketClosedError:
             return
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as bad:
-            self.log.warning("kernel %s: a malformed message was dropped: %s", self.kernel_id, type(bad).__name__)
+            self._malformed(bad)
             return
         if cell.closed and cell.id in self._running:
             self._close_cell(cell, cell.status or "unknown")
 
-    def _replace(self, verdict: str, kind: str, channel: str, parent: dict[str, Any]) -> None:
-        """Put a notice in the place of output over the allowance."""
-        cell = self._ledger.cell(str(parent.get("msg_id")))
-        words = self.guard.say("display_cap", limit=cell.cap // 1024)
+    def _pass(self, stream: Any, cell: Cell, message: Outgoing, parts: list[bytes]) -> None:
+        number = f"{self.session.session}_{next(self._numbers)}"
+        made = rebuilt(message, parts, cell.asked.header, number, datetime.now(UTC).isoformat())
+        super().handle_outgoing_message(stream, [DELIM, self.session.sign(made[:4]), *made])
+
+    def _withhold(self, verdict: str, cell: Cell, channel: str, message: Outgoing, parts: list[bytes]) -> None:
+        """Keep output that is not shown, so that it can be shown later, and say so in its place."""
+        if verdict == "end":
+            self._say("status", {"execution_state": "idle"}, "iopub", cell.asked.header)
+            return
+        self.guard.meter.out(cell.why)
+        if cell is not self._ledger.background and channel == "iopub":
+            kept = Withheld(self.kernel_id, cell.id, cell.asked.number, message.type, tuple(bytes(part) for part in parts[3:]))
+            self.guard.kept.keep(kept, message.id)
+        if verdict == "drop":
+            return
+        words = self.guard.say_withheld(cell.why, cell.cap)
         if verdict == "notice":
             self._note_background(cell)
-            self._say("stream", {"name": "stderr", "text": words + "\n"}, "iopub", parent)
+            self._say("stream", {"name": "stderr", "text": words + "\n"}, "iopub", cell.asked.header)
             return
-        status = cell.status if kind == "execute_reply" else "error"
-        error: dict[str, Any] = {"status": status or "error", "ename": "display_cap", "evalue": words, "traceback": []}
-        if kind == "execute_reply":
-            error |= {"execution_count": None, "user_expressions": {}, "payload": []}
-        self._say(kind, error, channel, parent)
+        status = cell.status if message.type == "execute_reply" else "error"
+        error: dict[str, Any] = {"status": status or "error", "ename": cell.why, "evalue": words, "traceback": []}
+        if message.type == "execute_reply":
+            error |= {"execution_count": cell.asked.number, "user_expressions": {}, "payload": []}
+        self._say(message.type, error, channel, cell.asked.header)
+
+    def show_again(self, message: Outgoing, parts: list[bytes]) -> bool:
+        """Show output that was withheld, as part of the request `message` names; whether it was shown."""
+        stream = self.channels.get("iopub")
+        if self.closed or stream is None:
+            return False
+        verdict, cell = self._ledger.judge(message)
+        if verdict == "pass":
+            self._pass(stream, cell, message, parts)
+        return verdict == "pass"
 
     def _note_background(self, cell: Cell) -> None:
         """Record that a kernel used up what it may show without being asked; once, however many connections it has."""
@@ -240,7 +308,7 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         if cell.asked is not shared or shared.noticed:
             return
         shared.noticed = True
-        self.guard.record_soon("display.background", {"kernel": self.kernel_id, "code": "display_cap", "limit": shared.cap})
+        self.guard.record_soon("display.background", {"kernel": self.kernel_id, "code": cell.why, "limit": shared.cap})
 
     def _close_cell(self, cell: Cell, status: str) -> None:
         """Write the closing entry; nothing waits for it."""

@@ -9,6 +9,7 @@ before it is answered.
 | info | - | the facts of the lease a researcher may know, `now`, and `facts`: changes whenever the agreements do |
 | query | sql, datasets | `{"query", "mode": "mounted", "paths": {dataset: path}, "facts"}`: whoever kept an `info` sees whether it still holds |
 | query_done | query, status, rows, columns, seconds | `{}`; a declaration of the client, recorded as such |
+| show_again | parent (the request of the asking cell), cell (a number in brackets, or null) | `{"shown", "left", "code", "message"}`: withheld output appears under that request |
 | check, export | title, context, files `[{"name", "size", "sha256"}]`, then the files' bytes one after the other | what the portal's checks say |
 """
 
@@ -27,6 +28,7 @@ import aiohttp
 
 from sandbox.domain.errors import Refusal
 from sandbox.domain.ids import new_id
+from sandbox.guard.again import show_again
 from sandbox.guard.guard import Guard
 
 LINE = 1024 * 1024
@@ -113,6 +115,8 @@ class Door:
                 return await self.query(request)
             case {"verb": "query_done"}:
                 return await self.query_done(request)
+            case {"verb": "show_again"}:
+                return await show_again(self.guard, request.get("parent"), request.get("cell"))
             case {"verb": "check" | "export"}:
                 return await self.export(request, reader)
             case _:

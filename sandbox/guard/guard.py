@@ -6,14 +6,17 @@ import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
 
 from audit.client import Blob, LogError, LogRefused, Source
 from sandbox.adapters.opa import AsyncPolicy, Decision
 from sandbox.domain.errors import Refusal
 from sandbox.domain.messages import text
+from sandbox.guard.budget import Budget, Kept
 from sandbox.guard.lease import Lease, LeaseStream
-from sandbox.guard.rules import Book
+from sandbox.guard.meter import Meter
+from sandbox.guard.rules import Book, Outgoing
 from sandbox.guard.settings import Settings
 from sandbox.guard.supervisor import Supervisor
 
@@ -21,6 +24,7 @@ CLOSE_CODE = 4403
 LOGOUT_CODE = 4401
 REFUSALS_PER_MINUTE = 30
 PAUSE = 0.05  # seconds without an act that count as a pause
+NEWS_SECONDS = 1.0  # between two pieces of news of the budget
 CLOSING_WAIT = 2.0  # seconds a closing entry waits for one
 _log = logging.getLogger(__name__)
 
@@ -39,6 +43,9 @@ class Closable(Protocol):
     def shut(self, code: int, reason: str) -> None:
         """Close at once; nothing more goes out."""
 
+    def show_again(self, message: Outgoing, parts: list[bytes]) -> bool:
+        """Show output that was withheld; whether it was shown."""
+
 
 class Guard:
     """One per session process; Jupyter makes its parts by class name, so they find it by `Guard.current()`."""
@@ -55,13 +62,17 @@ class Guard:
         self.connections: set[Closable] = set()
         self.cells: dict[str, Book] = {}  # kernel id -> what it was asked and has shown
         self.order: dict[str, asyncio.Lock] = {}  # kernel id -> what is recorded first is delivered first
+        self.budget = Budget()  # of the sandbox: all its kernels, tabs and files
+        self.meter = Meter(settings.portal, settings.tokens["session"], self.budget, on_change=self._tell_soon, on_out=self._budget_out)
+        self.kept = Kept()
         self.executions = 0
         self.cell_bytes = 0  # nothing is shown before policy has said how much
         self.forget: Callable[[], None] = lambda: None  # drops what the server remembers of the hub's answers about persons
         self.ready = asyncio.Event()
         self._news = asyncio.Event()  # set, and replaced, when the right to work changes
         self.door: asyncio.Server | None = None
-        self._display_epoch = -1
+        self._told = False
+        self._display_known: tuple[Any, ...] = ()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refused: deque[float] = deque()
         self._refused_last: OrderedDict[tuple[str, str, str], float] = OrderedDict()
@@ -201,19 +212,43 @@ class Guard:
 
     async def _ask_display(self) -> None:
         """Learn how many bytes a cell may show; without an answer, none."""
-        epoch = self.lease.epoch
-        wanted = self.lease.facts.get("display", {}).get("cell_bytes", 0)
-        decision = await self.decide("sandbox.display", {"cell_bytes": 0})
+        asked = self._display_asked()
+        display = self.lease.facts.get("display", {})
+        wanted, until = display.get("cell_bytes", 0), display.get("extension_until")
+        more = {name: display.get(name) for name in ("cell_bytes", "hour_bytes", "day_bytes")} | {"until": until}
+        facts = {"cell_bytes": 0, "now": datetime.now(UTC).isoformat(), "extension": more if until else None}
+        decision = await self.decide("sandbox.display", facts)
         granted = decision.obligations.get("cell_bytes") if decision.allow else None
         if isinstance(granted, int) and isinstance(wanted, int):
             self.cell_bytes = min(granted, wanted) if wanted else granted
-            self._display_epoch = epoch
+            self._display_known = asked
         else:
             self.cell_bytes = 0
 
+    def _display_asked(self) -> tuple[Any, ...]:
+        """What the answer of policy depends on."""
+        display = self.lease.facts.get("display", {})
+        return self.lease.epoch, display.get("cell_bytes"), display.get("extension_until")
+
+    def _budget_out(self, code: str) -> None:
+        """The hour or the day is used up: on record once, until there is budget again."""
+        used = self.budget.used()
+        data = {"code": code, **{f"{name}_bytes": limit for name, (_, limit) in used.items()}}
+        self.record_soon("display.exhausted", data | {f"{name}_used": shown for name, (shown, _) in used.items()})
+
+    def say_withheld(self, code: str, cap: int) -> str:
+        """Say why output is not shown, and what to do."""
+        used = self.budget.used()
+        link = f"{str(self.lease.facts.get('url', '')).rstrip('/')}/sandboxes/{self.settings.sandbox}"
+        return self.say(code, limit=cap // 1024, hour=_mb(used["hour"][1]), day=_mb(used["day"][1]), link=link)
+
     def granted(self) -> None:
         """Act on a grant of the portal."""
-        if self._display_epoch != self.lease.epoch:
+        display = self.lease.facts.get("display")
+        self.meter.facts(display if isinstance(display, dict) else {})
+        if isinstance(display, dict) and "hour_bytes" not in display and not self.budget.reserved:
+            self.budget.grant(1 << 40)  # a portal that keeps no account yet: the cap of a cell alone (goes with issue 4)
+        if self._display_known != self._display_asked():
             self.spawn(self._ask_display())
         self.ready.set()
         self._tell()
@@ -221,6 +256,16 @@ class Guard:
     def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+    def _tell_soon(self) -> None:
+        """Tell who waits for news of the budget, at most once a second."""
+        if not self._told:
+            self._told = True
+            asyncio.get_running_loop().call_later(NEWS_SECONDS, self._tell_now)
+
+    def _tell_now(self) -> None:
+        self._told = False
+        self._tell()
 
     async def changed(self, seconds: float) -> None:
         """Wait until a lease was granted, lapsed or cut, at most `seconds`."""
@@ -275,3 +320,8 @@ class Guard:
             activity=self.activity,
         )
         self.spawn(stream.run())
+
+
+def _mb(size: int) -> str:
+    """Megabytes (2^20 bytes), as people read them."""
+    return f"{size / (1 << 20):.1f}"

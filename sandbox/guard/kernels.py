@@ -89,9 +89,10 @@ class SandboxKernels(AsyncMappingKernelManager):
         guard = Guard.current()
         if (book := guard.cells.pop(kernel_id, None)) is not None:
             shared = book.background
-            shown = {"shown_bytes": shared.broadcast + shared.direct, "withheld_bytes": shared.dropped}
+            shown = {"shown_bytes": shared.shown, "withheld_bytes": shared.dropped}
             guard.record_when_idle("background.closed", {"kernel": kernel_id, **shown})
         guard.order.pop(kernel_id, None)
+        guard.kept.forget(kernel_id)
         return await self._async_shutdown_kernel(kernel_id, now=now, restart=restart)
 
     async def interrupt_kernel(self, kernel_id: str) -> Any:

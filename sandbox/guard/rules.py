@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.guard.budget import Budget
 from sandbox.guard.messages import Frame
 
 # channel -> types that may pass. debug_request (runs code on control) and comm_* (no widgets in the image) may not.
@@ -45,6 +46,9 @@ FLAGS = ("silent", "store_history", "allow_stdin", "stop_on_error")
 SMALL = 4096  # bytes of a message's other parts that are kept in the entry itself
 STATUS_BYTES = 16  # what a status message counts: its state and its moment say something too
 REPLY_BYTES = 65536  # what may be shown for a recorded request that is no cell (a completion, help)
+HASHED = 4 * 1024 * 1024  # bytes of a payload that may be remembered as shown; more is over every allowance of a cell
+COUNT = re.compile(rb'"execution_count": ?[0-9]{1,9}(?=[,}])')
+COUNTED = frozenset({"execute_result", "execute_reply", "execute_input"})
 DELETED_CELLS = 200
 BACKGROUND = "background"
 
@@ -207,10 +211,10 @@ class Asked:
 
     cap: int
     header: dict[str, Any] = field(default_factory=dict)  # the recorded one, which a browser matches replies by
-    broadcast: int = 0  # bytes of iopub, which every connection sees
-    direct: int = 0  # bytes of replies, which one connection sees
+    shown: int = 0  # what it counts: a payload once, and a little for each time it is shown again (a second tab, a repeat)
     dropped: int = 0
     noticed: bool = False
+    number: int | None = None  # the count in the cell's brackets, as the kernel says
 
 
 class Book:
@@ -233,12 +237,13 @@ class Cell:
 
     id: str
     asked: Asked
-    broadcast: int = 0
+    passed: int = 0  # bytes this connection got
     size: int = 0
     dropped: int = 0
     status: str | None = None
     idle: bool = False
     noticed: bool = False
+    why: str = "display_cap"  # the code with which its output was withheld last
     digest: Any = field(default_factory=hashlib.sha256)  # over type and content of what was shown, in order
 
     @property
@@ -261,6 +266,8 @@ class Outgoing:
     parent: str
     size: int
     content: bytes
+    id: str = ""  # the kernel's name for it
+    payload: str = ""  # digest of all that is shown of it; empty for what is never remembered
 
 
 def outgoing(channel: str, parts: list[bytes]) -> Outgoing:
@@ -272,7 +279,23 @@ def outgoing(channel: str, parts: list[bytes]) -> Outgoing:
         raise ValueError("a header is not an object")  # noqa: TRY004 - it is input, not a programming error
     kind = str(header.get("msg_type", ""))[:64]
     size = STATUS_BYTES if kind == "status" else sum(len(part) for part in parts[3:])
-    return Outgoing(channel, kind, str(parent.get("msg_id", ""))[:128], size, bytes(parts[4]))
+    name, asked = (str(of.get("msg_id", ""))[:128] for of in (header, parent))
+    return Outgoing(channel, kind, asked, size, bytes(parts[4]), name, payload(kind, parts[3:]) if size <= HASHED else "")
+
+
+def payload(kind: str, parts: list[bytes]) -> str:
+    """Name what a message `[metadata, content, buffers…]` shows: by it a repeat is known.
+
+    The same cell run again counts on in its brackets, so that number is left out (at most nine digits: less than what a repeat
+    costs). A status says too little to be remembered.
+    """
+    if kind == "status":
+        return ""
+    named = hashlib.sha256(kind.encode(errors="replace"))
+    for n, part in enumerate(parts):
+        data = COUNT.sub(b"", part, count=1) if n == 1 and kind in COUNTED else bytes(part)
+        named.update(len(data).to_bytes(8, "big") + data)
+    return named.hexdigest()
 
 
 def rebuilt(message: Outgoing, parts: list[bytes], parent: dict[str, Any], number: str, date: str) -> list[bytes]:
@@ -291,14 +314,15 @@ class Ledger:
     """Counts what one connection is shown, per cell. A message for no known request is counted as background output.
 
     A lying kernel can name any parent: unknown ones share a single allowance, so lying gains nothing. Connections of a kernel share
-    its book: one that comes later begins with what was shown before, so connecting anew gains nothing either.
+    its book: one that comes later begins with what was shown before, so connecting anew gains nothing either. All kernels of a sandbox
+    share its budget.
     """
 
-    def __init__(self, book: Book) -> None:
-        self.book = book
+    def __init__(self, book: Book, budget: Budget, charge: Callable[[int, str], bool] | None = None) -> None:
+        self.book, self.budget = book, budget
+        self.charge = charge or budget.charge
         self.cells: OrderedDict[str, Cell] = OrderedDict()
-        self._before = {number: asked.broadcast for number, asked in book.asked.items()}
-        self.background = Cell(BACKGROUND, book.background, book.background.broadcast, noticed=book.background.noticed)
+        self.background = Cell(BACKGROUND, book.background, noticed=book.background.noticed)
 
     def cell(self, parent: str) -> Cell:
         """Find the request a message says it belongs to."""
@@ -308,10 +332,25 @@ class Ledger:
             return known
         if asked is None:
             return self.background
-        cell = self.cells[parent] = Cell(parent, asked, self._before.pop(parent, 0) if known is None else 0)
+        cell = self.cells[parent] = Cell(parent, asked)
         while len(self.cells) > 512:
             self.cells.popitem(last=False)
         return cell
+
+    def waits(self, message: Outgoing) -> bool:
+        """Whether a message could go out if the portal covered it."""
+        size, digest = message.size, message.payload
+        return (
+            not self.budget.covers(size, digest)
+            and self.budget.may_ask(size, digest)
+            and message.type in OUTBOUND
+            and self._fits(self.cell(message.parent), message)
+        )
+
+    def _fits(self, cell: Cell, message: Outgoing) -> bool:
+        """Whether a cell may show it: all its connections what counts, and each of them no more than that many bytes, repeats included."""
+        shown = cell.asked.shown + self.budget.cost(message.size, message.payload)
+        return shown <= cell.cap and cell.passed + message.size <= cell.cap
 
     def judge(self, message: Outgoing) -> tuple[str, Cell]:
         """Count a message; say `pass`, `notice` (first one over the allowance), `reply` (a reply over it) or `drop`."""
@@ -325,26 +364,34 @@ class Ledger:
         if message.type == "execute_reply" and cell is not self.background:
             status = str(_content(message.content).get("status"))
             cell.status = status if status in {"ok", "error", "aborted"} else "unknown"
-        if ends or cell.broadcast + cell.asked.direct + message.size <= cell.cap:
-            self._show(cell, message)
+        if message.type == "execute_input" and type(number := _content(message.content).get("execution_count")) is int:
+            cell.asked.number = number
+        cost, fits = self.budget.cost(message.size, message.payload), self._fits(cell, message)
+        if fits and self.charge(message.size, message.payload):
+            self._show(cell, message, cost)
             return "pass", cell
+        if ends:  # that a recorded request is over is a word of the guard's own
+            return "end", cell
+        cell.why = self.budget.why() if fits else "display_cap"
+        return self.withhold(message, state), cell
+
+    def withhold(self, message: Outgoing, state: str | None = None) -> str:
+        """Count a message that is not shown; say what takes its place."""
+        cell = self.cell(message.parent)
         cell.dropped += message.size
         cell.asked.dropped += message.size
         if message.type.endswith("_reply"):
-            return "reply", cell
+            return "reply"
         if cell.noticed or state is not None:
-            return "drop", cell
+            return "drop"
         cell.noticed = True
-        return "notice", cell
+        return "notice"
 
     @staticmethod
-    def _show(cell: Cell, message: Outgoing) -> None:
-        """Count it where every connection of the kernel counts: the same broadcast seen by two is shown once."""
-        if message.channel == "iopub":
-            cell.broadcast += message.size
-            cell.asked.broadcast = max(cell.asked.broadcast, cell.broadcast)
-        else:
-            cell.asked.direct += message.size
+    def _show(cell: Cell, message: Outgoing, cost: int) -> None:
+        """Count it for all connections of the kernel."""
+        cell.asked.shown += cost
+        cell.passed += message.size
         if message.type != "status":
             cell.size += message.size
             cell.digest.update(message.type.encode() + b"\0" + message.content)

@@ -15,6 +15,8 @@ SAID: dict[str, str] = {
     "data.started": N_("数据容器开始处理"),
     "data.ended": N_("数据容器处理结束"),
     "display.background": N_("内核在后台输出"),
+    "display.exhausted": N_("显示额度用完"),
+    "display.shown_again": N_("补看未显示的输出"),
     "kernel.launch": N_("内核进程启动"),
     "kernel.started": N_("内核容器启动"),
     "kernel.ended": N_("内核容器结束"),

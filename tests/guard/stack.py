@@ -74,6 +74,12 @@ class Stack:
         self.asked = []
         self.exports = []
         self.cell_bytes = 262144
+        self.hour_bytes, self.day_bytes = 1 << 30, 1 << 32
+        self.reserved = self.given_back = 0  # as the portal's account has it
+        self.asked_budget = {}  # request -> answer
+        self.budget_gate = asyncio.Event()
+        self.budget_gate.set()
+        self.budget_down = False
         self.key = Ed25519PrivateKey.generate()
 
     # --- peers
@@ -188,10 +194,33 @@ class Stack:
 
         app = web.Application(client_max_size=1 << 26)
         app.router.add_get("/internal/session/lease", lease)
+        app.router.add_post("/internal/session/display", self.display)
         app.router.add_post("/internal/session/exports", create)
         app.router.add_put("/internal/session/exports/{id}/files/{n}", upload)
         app.router.add_post("/internal/session/exports/{id}/submit", submit)
         return await self.serve(app)
+
+    async def display(self, request):
+        body = await request.json()
+        await self.budget_gate.wait()
+        if self.budget_down:
+            raise web.HTTPServiceUnavailable
+        if body["request"] not in self.asked_budget:
+            self.given_back += body["return"]
+            self.reserved -= body["return"]
+            granted = max(0, min(body["reserve"], self.hour_bytes - self.reserved, self.day_bytes - self.reserved))
+            self.reserved += granted
+            self.asked_budget[body["request"]] = {"granted": granted}
+        return web.json_response(self.asked_budget[body["request"]] | self.figures())
+
+    def figures(self):
+        left = {f"{name}_left": max(0, limit - self.reserved) for name, limit in (("hour", self.hour_bytes), ("day", self.day_bytes))}
+        return {
+            "cell_bytes": self.cell_bytes,
+            "hour_bytes": self.hour_bytes,
+            "day_bytes": self.day_bytes,
+            "extension_until": None,
+        } | left
 
     def grant(self, seconds=20):
         facts = {
@@ -200,7 +229,7 @@ class Stack:
             "project": {"id": "prj1", "title": "项目"},
             "person": {"login": LOGIN, "name": "研究员", "lang": "zh-CN"},
             "agreements": [AGREEMENT, QUERIED],
-            "display": {"cell_bytes": self.cell_bytes},
+            "display": self.figures(),
             "url": "http://sandbox.localhost:8000",
         }
         return {"type": "lease", "epoch": self.epoch, "seconds": seconds, "facts": facts}

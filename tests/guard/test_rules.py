@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_binary_message, serialize_msg_to_ws_v1
 
+from sandbox.guard.budget import REPEAT_BYTES, Budget
 from sandbox.guard.messages import V1, Frame, Malformed, decode, encode
 from sandbox.guard.rules import Book, Ledger, Outgoing, inbound, outgoing, rebuilt, replies
 
@@ -209,15 +210,21 @@ def test_own_messages_encode_in_both_formats():
     assert json.loads(encode(made, "iopub", None))["content"] == made["content"]
 
 
-def out(kind, parent="m-1", content=b"{}", channel="iopub", size=None):
-    return Outgoing(channel, kind, parent, len(content) if size is None else size, content)
+def out(kind, parent="m-1", content=b"{}", channel="iopub", *, size=None, payload=""):
+    return Outgoing(channel, kind, parent, len(content) if size is None else size, content, payload=payload)
+
+
+def funded(size=1 << 30):
+    budget = Budget()
+    budget.grant(size)
+    return budget
 
 
 def ledger(cap=100, known=("m-1",)):
     book = Book(cap)
     for number in known:
         book.open(number, cap, header())
-    return Ledger(book)
+    return Ledger(book, funded())
 
 
 def test_output_over_the_allowance_is_replaced_once_and_then_dropped():
@@ -231,7 +238,7 @@ def test_a_reply_over_the_allowance_is_replaced_so_that_the_cell_can_end():
     book = ledger(cap=10)
     reply = json.dumps({"status": "ok", "payload": "x" * 50}).encode()
     assert book.judge(out("execute_reply", content=reply, channel="shell"))[0] == "reply"
-    assert book.judge(out("status", content=b'{"execution_state": "idle"}'))[0] == "pass"
+    assert book.judge(out("status", content=b'{"execution_state": "idle"}'))[0] == "end"
     assert book.cell("m-1").closed
 
 
@@ -263,29 +270,36 @@ def test_a_flood_of_status_messages_ends_and_the_cell_still_can():
     book = ledger(cap=100)
     busy = out("status", content=b'{"execution_state": "busy"}', size=16)
     assert [book.judge(busy)[0] for _ in range(8)] == ["pass"] * 6 + ["drop"] * 2
-    assert [book.judge(out("status", content=b'{"execution_state": "idle"}', size=16))[0] for _ in range(2)] == ["pass", "drop"]
+    assert [book.judge(out("status", content=b'{"execution_state": "idle"}', size=16))[0] for _ in range(2)] == ["end", "drop"]
 
 
 def test_a_new_connection_brings_no_new_allowance():
     first = ledger()
     assert first.judge(out("stream", size=60))[0] == "pass"
     assert first.judge(out("stream", parent="", size=60))[0] == "pass"
-    second = Ledger(first.book)
+    second = Ledger(first.book, first.budget)
     for parent in ("m-1", ""):
         assert second.judge(out("stream", parent=parent, size=60))[0] == "notice"
 
 
 def test_two_connections_that_see_the_same_count_it_once():
-    first = ledger()
-    second = Ledger(first.book)
+    first = ledger(cap=150)
+    second = Ledger(first.book, first.budget)
     for size in (60, 40):
-        assert [book.judge(out("stream", parent="", size=size))[0] for book in (first, second)] == ["pass", "pass"]
-    assert first.book.background.broadcast == 100
+        assert [book.judge(out("stream", parent="", size=size, payload=f"p{size}"))[0] for book in (first, second)] == ["pass", "pass"]
+    assert first.book.background.shown == first.budget.shown == 100 + 2 * REPEAT_BYTES
+
+
+def test_w12_a_kernel_that_shows_each_tab_something_else_gains_nothing():
+    first = ledger(cap=100)
+    second = Ledger(first.book, first.budget)
+    assert first.judge(out("stream", size=60, payload="one half"))[0] == "pass"
+    assert second.judge(out("stream", size=60, payload="other half"))[0] == "notice"
 
 
 def test_replies_to_different_connections_share_the_allowance():
     first = ledger()
-    second = Ledger(first.book)
+    second = Ledger(first.book, first.budget)
     assert first.judge(out("inspect_reply", channel="shell", size=60))[0] == "pass"
     assert second.judge(out("inspect_reply", channel="shell", size=60))[0] == "reply"
 

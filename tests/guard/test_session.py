@@ -501,7 +501,7 @@ async def test_w12_output_nobody_asked_for_gets_no_new_allowance_by_connecting_a
     kernel = await stack.start_kernel()
     code = (
         "s = get_ipython().kernel.session; "
-        "[s.send(get_ipython().kernel.iopub_socket, 'stream', {'name': 'stdout', 'text': 'x' * 50_000}, parent={'msg_id': 'forged'}) "
+        "[s.send(get_ipython().kernel.iopub_socket, 'stream', {'name': 'stdout', 'text': __import__('os').urandom(25_000).hex()}, parent={'msg_id': 'forged'}) "
         "for _ in range(4)]"
     )
     shown = []
@@ -519,3 +519,95 @@ async def test_w12_output_nobody_asked_for_gets_no_new_allowance_by_connecting_a
     await stack.entry("display.background", lambda leaf: leaf["data"]["kernel"] == kernel)
     await stack.call("DELETE", f"api/kernels/{kernel}")
     await stack.entry("background.closed", lambda leaf: leaf["data"]["kernel"] == kernel)
+
+
+async def fresh(stack, code):
+    """Run a cell in a kernel of its own; return its reply, text and number."""
+    async with stack.connect(await stack.start_kernel()) as ws:
+        return await Client(ws, V1).run(code)
+
+
+TEXT = "import os; print(os.urandom({half}).hex())"
+
+
+async def test_output_over_a_cell_is_shown_later_without_being_computed_again(stack):
+    async with stack.connect(await stack.start_kernel()) as ws:
+        one = Client(ws, V1)
+        reply, text, number = await one.run("import os\nfor n in range(6): print(f'<{n}>' + os.urandom(50_000).hex(), flush=True)")
+        assert "<1>" in text
+        assert "<5>" not in text
+        assert "ds.show_again()" in text
+        closed = await stack.entry("cell.closed", lambda leaf: leaf["data"]["msg_id"] == number)
+        assert closed["data"]["withheld_bytes"] > 300_000
+        found = text
+        for n in (reply["execution_count"], None):
+            reply, more, number = await one.run(f"import datasandbox as ds; ds.show_again({n})")
+            assert reply["status"] == "ok", more
+            found += more
+            await stack.entry("display.shown_again", lambda leaf, number=number: leaf["data"]["msg_id"] == number)
+        assert all(f"<{n}>" in found for n in range(6))
+        assert "没有被扣下的输出" in (await one.run("ds.show_again()"))[1]
+
+
+async def test_ds_show_again_needs_a_request_that_was_delivered(door):
+    assert (await door(verb="show_again", parent="forged"))["error"]["code"] == "show_again_nowhere"
+    assert (await door(verb="show_again", parent=None))["error"]["code"] == "show_again_nowhere"
+
+
+async def test_over_the_hour_nothing_more_is_shown_and_no_trick_gets_round_it():
+    async with Stack() as stack:
+        stack.hour_bytes = 300_000
+        await stack.tell(stack.grant())
+        kernel = await stack.start_kernel()
+        async with stack.connect(kernel) as ws, stack.connect(kernel) as second:
+            one, tab = Client(ws, V1), Client(second, V1)
+            assert len((await one.run(TEXT.format(half=100_000)))[1]) > 200_000
+            over = await one.run("import os; secret = os.urandom(60_000).hex(); print('<' + secret + '>')")
+            assert over[0]["status"] in {"ok", "display_hour"} or over[0]["ename"] == "display_hour"
+            assert "本小时的显示额度" in over[1]
+            assert "<" not in over[1].split("本小时")[0]
+            entry = await stack.entry("display.exhausted")
+            assert entry["data"]["code"] == "display_hour"
+            for client in (tab, one):  # another tab, forged parents, another kernel
+                code = (
+                    "s = get_ipython().kernel.session; "
+                    "[s.send(get_ipython().kernel.iopub_socket, 'stream', {'name': 'stdout', 'text': secret + str(n)}, parent={'msg_id': 'f'}) for n in range(3)]"
+                )
+                assert len((await client.run(code))[1]) < 2000
+            assert len((await fresh(stack, TEXT.format(half=60_000)))[1]) < 2000
+            assert stack.reserved - stack.given_back <= 300_000
+            stack.hour_bytes = 1 << 30  # more was agreed to
+            await stack.tell(stack.grant())
+            later = await one.run("import datasandbox as ds; ds.show_again()")
+            assert "<" in later[1]
+            assert len(later[1]) > 120_000
+
+
+async def test_a_cell_waits_for_a_reservation_only_when_none_is_in_hand():
+    async with Stack() as stack:
+        async with stack.connect(await stack.start_kernel()) as ws:
+            one = Client(ws, V1)
+            await one.run("1")
+            stack.budget_gate.clear()  # the portal does not answer
+            assert (await one.run("1+1"))[1] == "2"
+            await one.run("import os; print('<0>' + os.urandom(90_000).hex())")  # what was in hand
+            long = await one.run("print('<1>' + os.urandom(60_000).hex())")
+            assert long[0]["status"] == "ok"
+            assert "无法核对显示额度" in long[1]
+            stack.budget_gate.set()
+            await asyncio.sleep(1.5)  # the guard asks again a second after a failure
+            again = await one.run("import datasandbox as ds; ds.show_again()")
+            assert "<1>" in long[1] + again[1]
+        stack.session.terminate()
+        await stack.session.wait()
+        assert stack.given_back > 0
+
+
+async def test_twin_without_the_count_a_whole_table_is_read():
+    async with Stack() as stack:
+        stack.hour_bytes = stack.day_bytes = 1 << 40
+        await stack.tell(stack.grant())
+        async with stack.connect(await stack.start_kernel()) as ws:
+            one = Client(ws, V1)
+            got = [len((await one.run(TEXT.format(half=100_000)))[1]) for _ in range(4)]
+            assert sum(got) > 800_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from datetime import datetime
 from html import escape
@@ -154,6 +155,29 @@ def check(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> R
 def export(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], title: str, context: str) -> Report:
     """Ask for files to be released: checks first, then reviewers. `context` says where the result comes from and what it is for."""
     return _submit("export", files, title, context)
+
+
+def show_again(cell: int | None = None) -> None:
+    """Show output that was withheld because a display budget was used up; `cell` is the number in its brackets, else all of it.
+
+    Nothing is computed again. What still does not fit is said, and can be shown by the same call in another cell.
+    """
+    said = ask("show_again", parent=_asking(), cell=cell)
+    lines = [] if said["shown"] or said["left"] else [say("nothing_withheld")]
+    if said["left"]:
+        lines.append(say("still_withheld", kilobytes=-(-said["left"] // 1024)))
+        if said["code"] != "display_cap" or not said["shown"]:
+            lines.append(said["message"])
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def _asking() -> str:
+    """Name the request whose cell runs now."""
+    from IPython.core.getipython import get_ipython  # noqa: PLC0415 - only inside IPython
+
+    shell = get_ipython()  # type: ignore[no-untyped-call]
+    header = shell.get_parent().get("header", {}) if hasattr(shell, "get_parent") else {}
+    return str(header.get("msg_id", ""))
 
 
 def _submit(verb: str, files: Any, title: str, context: str) -> Report:

@@ -24,6 +24,11 @@ TEXTS = {
         "Dataset {dataset} has no columns: {columns}. It has: {known}.",
     ),
     "dataset_missing": ("没有数据集 {dataset}。可用的数据集：{known}。", "There is no dataset {dataset}. Datasets you may use: {known}."),
+    "nothing_withheld": ("没有被扣下的输出。", "No output was withheld."),
+    "still_withheld": (
+        "还有约 {kilobytes} KB 没有显示。请在另一个单元格再次运行 ds.show_again()。",
+        "About {kilobytes} KB are not shown yet. Run ds.show_again() in another cell.",
+    ),
     "check_ok": ("检查通过，没有发现问题。", "The checks found nothing."),
     "recorded": (
         "您运行的单元格、查询、保存的文件和导出申请都会被记录。",

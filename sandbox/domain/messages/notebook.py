@@ -24,8 +24,24 @@ MESSAGES: dict[str, Message] = {
         "The audit log did not take this entry, and nothing runs unrecorded. Make it shorter and try again; if that fails tell an administrator.",
     ),
     "display_cap": Message(
-        "本单元格的输出超过 {limit} KB 的显示上限，其余部分未显示（结果仍在内核中）。请汇总、抽样或只取需要的部分再显示；要带出结果请用 ds.export。",
-        "This cell's output passed the display limit of {limit} KB and the rest is not shown (it is still in the kernel). Aggregate, sample or show a part; to take results out use ds.export.",
+        "本单元格的输出超过 {limit} KB 的显示上限，其余部分没有显示，但没有丢失：变量仍在内核中；在另一个单元格运行 ds.show_again()，可以接着看没有显示的部分（不重新计算）。也可以汇总、抽样或只取需要的部分再显示；要带出结果请用 ds.export。",
+        "This cell's output passed the display limit of {limit} KB and the rest is not shown. It is not lost: the variables are in the kernel, and ds.show_again() in another cell shows what was withheld, without computing it again. Or aggregate, sample or show a part; to take results out use ds.export.",
+    ),
+    "display_hour": Message(
+        "本小时的显示额度（{hour} MB）已用完，这部分输出没有显示，但没有丢失：代码可以继续运行，变量仍在内核中。额度随时间逐步恢复，届时运行 ds.show_again() 即可查看（不重新计算）。急需时可在门户申请更多额度：{link}",
+        "The display budget of this hour ({hour} MB) is used up and this output is not shown. It is not lost: code goes on running and the variables are in the kernel. Budget comes back as the hour passes; then ds.show_again() shows it, without computing it again. If it is urgent, ask for more in the portal: {link}",
+    ),
+    "display_day": Message(
+        "今天的显示额度（{day} MB）已用完，这部分输出没有显示，但没有丢失：代码可以继续运行，变量仍在内核中。额度随时间逐步恢复，届时运行 ds.show_again() 即可查看（不重新计算）。急需时可在门户申请更多额度：{link}",
+        "The display budget of the day ({day} MB) is used up and this output is not shown. It is not lost: code goes on running and the variables are in the kernel. Budget comes back as the day passes; then ds.show_again() shows it, without computing it again. If it is urgent, ask for more in the portal: {link}",
+    ),
+    "display_unavailable": Message(
+        "暂时无法核对显示额度，这部分输出没有显示，但没有丢失：变量仍在内核中。请稍候运行 ds.show_again() 查看；如持续出现，请联系管理员。",
+        "The display budget cannot be checked at the moment and this output is not shown. It is not lost: the variables are in the kernel. Run ds.show_again() shortly; if this lasts, tell an administrator.",
+    ),
+    "show_again_nowhere": Message(
+        "ds.show_again() 只能在笔记本的单元格里运行：没有显示的输出会接在那个单元格后面。",
+        "ds.show_again() works in a notebook's cell: the output that was withheld appears under it.",
     ),
     "kernel_container_down": Message(
         "运行代码的容器没有应答。请稍候重试；如持续出现，请在门户关闭并重新打开沙箱。",
