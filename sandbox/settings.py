@@ -8,6 +8,8 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 IMAGES = ("session", "kernel", "data")
+WORKSPACES = ("auto", "loop", "plain")
+WORKSPACE_BYTES, WORKSPACE_INODES = 2 << 30, 100_000
 DEFAULT_URL = "http://sandbox.localhost:8000"
 
 
@@ -27,6 +29,9 @@ class Settings:
     runtime: str = "runc"
     images: Mapping[str, str] = field(default_factory=dict)
     database_url: str = ""
+    workspace: str = "auto"
+    workspace_bytes: int = WORKSPACE_BYTES
+    workspace_inodes: int = WORKSPACE_INODES
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -42,6 +47,9 @@ class Settings:
                 raise SettingsError(f"{name} is {str(path)!r}: give an absolute path, it is the same inside and outside containers")
         url = env.get("DATASANDBOX_URL", DEFAULT_URL).rstrip("/")
         check_url(url)
+        workspace = env.get("DATASANDBOX_WORKSPACE") or "auto"
+        if workspace not in WORKSPACES:
+            raise SettingsError(f"DATASANDBOX_WORKSPACE is {workspace!r}: give one of {', '.join(WORKSPACES)}")
         return cls(
             home=home,
             run=run,
@@ -51,6 +59,9 @@ class Settings:
             runtime=env.get("DATASANDBOX_RUNTIME") or "runc",
             images=MappingProxyType({name: env.get(f"DATASANDBOX_IMAGE_{name.upper()}", "") for name in IMAGES}),
             database_url=env.get("DATASANDBOX_DATABASE_URL") or f"sqlite:///{home}/db/portal.sqlite",
+            workspace=workspace,
+            workspace_bytes=_number(env, "DATASANDBOX_WORKSPACE_BYTES", WORKSPACE_BYTES, 16 << 20, 1 << 40),
+            workspace_inodes=_number(env, "DATASANDBOX_WORKSPACE_INODES", WORKSPACE_INODES, 64, 1 << 24),
         )
 
     @property
@@ -107,6 +118,13 @@ def check_url(url: str) -> None:
         raise SettingsError(f"DATASANDBOX_URL is {url!r}: give scheme, host and port only, such as {DEFAULT_URL}")
     if parts.scheme == "http" and not parts.hostname.endswith(".localhost"):
         raise SettingsError(f"DATASANDBOX_URL is {url!r}: plain http is for *.localhost only, use https with a certificate elsewhere")
+
+
+def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    value = env.get(name) or str(default)
+    if not value.isdecimal() or not low <= int(value) <= high:
+        raise SettingsError(f"{name} is {value!r}: give a whole number from {low} to {high}")
+    return int(value)
 
 
 def _need(env: Mapping[str, str], name: str) -> str:

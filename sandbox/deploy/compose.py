@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from sandbox.deploy import host, images, mounts, state, tools
 from sandbox.deploy.state import Deployment
 from sandbox.deploy.steps import CHECKOUT, SetupError, run, say
-from sandbox.settings import DEFAULT_URL, Settings
+from sandbox.settings import DEFAULT_URL, WORKSPACE_BYTES, WORKSPACE_INODES, Settings
+from sandbox.warden import loop
 
 # what must answer inside the networks, asked from the portal's container: names and routes are proven too
 FIRST = {
@@ -53,6 +54,7 @@ def up(home: Path, *, url: str = "", demo: bool | None = None, images_for: Mappi
     deployment = replace(deployment, images={name: images.identity(tag) for name, tag in tags.items()})
     deployment.save()
     free(deployment)
+    _workspaces(deployment)
     # After a restart of the machine the engine may have started services before these mounts: they must be made anew.
     anew = ["--force-recreate"] if any([mounts.share(home), mounts.share(deployment.run)]) else []
     _environment(deployment)
@@ -103,6 +105,22 @@ def clean(home: Path) -> None:
     say(f"· {home} is empty (downloads and builds under cache/ stay)")
 
 
+def _workspaces(deployment: Deployment) -> None:
+    """Say when workspaces will have no hard limit. Raises SetupError (`no_loop_devices`) when the setting insists on one."""
+    mode = _kept(deployment, "DATASANDBOX_WORKSPACE", "auto")
+    why = "" if mode == "plain" else loop.missing()
+    if why and mode == "loop":
+        raise SetupError(
+            "no_loop_devices",
+            f"DATASANDBOX_WORKSPACE=loop, but this machine gives no loop device ({why})",
+            "`modprobe loop`, in a container give it /dev and the devices `b 7:* rmw`, `c 10:237 rmw`; or set DATASANDBOX_WORKSPACE=auto",
+        )
+    if why or mode == "plain":
+        say(
+            f"  WORKSPACES HAVE NO HARD LIMIT: {why or 'DATASANDBOX_WORKSPACE=plain'}. A sandbox can fill this disk, and the log then stops"
+        )
+
+
 def free(deployment: Deployment) -> None:
     """Raise SetupError (`port_taken`) when someone else listens on the deployment's port."""
     if run([host.docker(), "ps", "-q", "--filter", f"name=^{deployment.project}-proxy$"], advice="run this again").strip():
@@ -139,6 +157,9 @@ def variables(deployment: Deployment) -> dict[str, str]:
         "DATASANDBOX_BIND": _kept(deployment, "DATASANDBOX_BIND", "127.0.0.1"),
         "DATASANDBOX_DEMO": "1" if deployment.demo else "0",
         "DATASANDBOX_RUNTIME": _kept(deployment, "DATASANDBOX_RUNTIME", "runc"),
+        "DATASANDBOX_WORKSPACE": _kept(deployment, "DATASANDBOX_WORKSPACE", "auto"),
+        "DATASANDBOX_WORKSPACE_BYTES": _kept(deployment, "DATASANDBOX_WORKSPACE_BYTES", str(WORKSPACE_BYTES)),
+        "DATASANDBOX_WORKSPACE_INODES": _kept(deployment, "DATASANDBOX_WORKSPACE_INODES", str(WORKSPACE_INODES)),
         "DATASANDBOX_DATABASE_URL": _kept(deployment, "DATASANDBOX_DATABASE_URL", ""),
         "DATASANDBOX_DOCKER_GID": str(Path("/var/run/docker.sock").stat().st_gid),
         "DATASANDBOX_OPA_ACCEPTS_PORTAL": (secrets / "opa/accepts/portal.sha256").read_text(),

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from sandbox.deploy import compose, host, mounts, state
 from sandbox.deploy.steps import CACHE, SetupError, ok, say
+from sandbox.warden import loop
 
 NOT_YET = (
     "the hub holds the Docker socket, for session containers, until the warden's Docker door exists: whoever takes over the hub has this machine",
     "no query worker: what an agreement opens as *queried* cannot be queried yet (`queried_not_available`)",
     "no gate: openings of mounted files are not recorded by the kernel yet",
     "no gVisor: kernel containers run under runc",
-    "a workspace has no hard size limit yet",
     "no page enrols one-time codes: outside the demonstration mode nobody but an operator with the database can hand them out",
 )
 SPACE = 6 * 2**30
@@ -43,6 +43,7 @@ def _findings(home: Path) -> list[tuple[bool, str, str]]:
         (room > SPACE, f"{room / 2**30:.0f} GiB free", "make room: images and builds need 6 GiB"),
         *((host.find(name) is not None, name, f"`make setup` installs {package}") for name, package in host.ENGINE.items()),
         (host.engine_answers(), "the Docker Engine answers", "`make setup` starts it"),
+        _loop_devices(),
     ]
     if host.engine_answers():
         found.append((ok([host.docker(), "image", "inspect", "datasandbox/rootfs:bookworm"]), "base image", "`make setup` makes it"))
@@ -54,6 +55,12 @@ def _findings(home: Path) -> list[tuple[bool, str, str]]:
     except SetupError as error:
         found.append((False, str(error), error.advice))
     return found
+
+
+def _loop_devices() -> tuple[bool, str, str]:
+    why = loop.missing()
+    advice = "`modprobe loop`; in a container give it /dev, devices `b 7:* rmw` and `c 10:237 rmw`. Without, workspaces have no hard limit"
+    return (not why, f"loop devices for workspaces{f' ({why})' if why else ''}", advice)
 
 
 def _left_behind(home: Path) -> list[str]:

@@ -49,6 +49,14 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Workspace:
+    """How much a workspace holds when it is first made: bytes of its file system, files and directories."""
+
+    bytes: int
+    inodes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """Limits and image of the kernel container (bytes, CPUs, processes)."""
 
@@ -58,6 +66,7 @@ class Kernel:
     cpus: float
     pids: int
     tmp_bytes: int
+    workspace: Workspace
     lang: str
     releases: tuple[Release, ...]
 
@@ -221,7 +230,7 @@ def _sandbox(spec: Mapping[str, Any]) -> SandboxSpec:
 
 
 def _kernel(value: object) -> Kernel:
-    kernel = _fields(value, "kernel", {"image", "runtime", "memory", "cpus", "pids", "tmp_bytes", "lang", "releases"})
+    kernel = _fields(value, "kernel", {"image", "runtime", "memory", "cpus", "pids", "tmp_bytes", "workspace", "lang", "releases"})
     releases = _list(
         kernel,
         "releases",
@@ -230,6 +239,7 @@ def _kernel(value: object) -> Kernel:
     )
     if len({release.dataset for release in releases}) != len(releases):
         raise _invalid("kernel.releases")
+    workspace = _fields(kernel["workspace"], "kernel.workspace", {"bytes", "inodes"})
     cpus = kernel["cpus"]
     if isinstance(cpus, bool) or not isinstance(cpus, int | float) or not 0.1 <= cpus <= 64:
         raise _invalid("kernel.cpus")
@@ -240,6 +250,10 @@ def _kernel(value: object) -> Kernel:
         cpus=float(cpus),
         pids=_integer(kernel, "pids", "kernel", 16, 4096),
         tmp_bytes=_integer(kernel, "tmp_bytes", "kernel", MIB, 16 * GIB),
+        workspace=Workspace(
+            bytes=_integer(workspace, "bytes", "kernel.workspace", 16 * MIB, 1024 * GIB),
+            inodes=_integer(workspace, "inodes", "kernel.workspace", 64, 1 << 24),
+        ),
         lang=_one_of(kernel, "lang", {"zh-CN", "en"}, "kernel"),
         releases=releases,
     )

@@ -471,6 +471,7 @@ def _spec(ctx: Context, settings: Settings, sandbox: Sandbox, session: SandboxSe
             "image": settings.images["kernel"],
             "runtime": settings.runtime,
             **KERNEL_LIMITS,
+            "workspace": {"bytes": settings.workspace_bytes, "inodes": settings.workspace_inodes},
             "lang": "en" if person.lang.startswith("en") else "zh-CN",
             "releases": mounted,
         },

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -17,6 +18,7 @@ from sandbox.warden.records import Recorder
 from sandbox.warden.sandboxes import Sandboxes
 from sandbox.warden.server import Server
 from sandbox.warden.spent import Spent
+from sandbox.warden.workspaces import Workspaces
 
 PORT = 8030
 
@@ -34,7 +36,11 @@ async def application(settings: Settings, log_url: str) -> web.Application:
     engine = Engine(settings.id)
     recorder = Recorder(Source(log_url, settings.token("warden", "log"), "warden"))
     spent = Spent(settings.secret_file("warden", "spent.json"))
-    sandboxes = Sandboxes(settings.home, settings.run, engine=engine, recorder=recorder, spent=spent, now=now)
+    # the host's devices, where it is a container (docker-compose.yml)
+    workspaces = Workspaces(settings.home / "workspaces", settings.workspace, Path(os.environ.get("DATASANDBOX_DEVICES", "/dev")))
+    if workspaces.impossible:
+        logging.getLogger(__name__).error("no loop devices (%s): workspaces have no hard limit", workspaces.impossible)
+    sandboxes = Sandboxes(settings.home, settings.run, engine=engine, recorder=recorder, spent=spent, workspaces=workspaces, now=now)
     data = DataRuns(settings.home, engine, recorder)
     await sandboxes.reconcile()
     await data.reconcile()

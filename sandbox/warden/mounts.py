@@ -41,22 +41,17 @@ class Places:
 
 
 def prepare(places: Places) -> None:
-    """Make `/sock` (tmpfs), `/door` and the workspace of a sandbox. Raises OSError; call `clear` then."""
+    """Make `/sock` (tmpfs) and `/door` of a sandbox. Raises OSError; call `clear` then."""
     places.root.parent.mkdir(mode=0o711, exist_ok=True)
     clear(places)
     places.root.mkdir(mode=0o711)
     _directory(places.door, UIDS["session"], UIDS["kernel"], 0o2750)
-    places.workspace.parent.mkdir(mode=0o711, exist_ok=True)
-    if not places.workspace.exists():
-        _directory(places.workspace, UIDS["kernel"], UIDS["kernel"], 0o700)
-    if places.workspace.is_symlink():
-        raise OSError(f"{places.workspace} is a link")
     places.sock.mkdir(mode=0o700)
     mount_tmpfs(places.sock)
 
 
 def clear(places: Places) -> None:
-    """Unmount and remove what `prepare` made, except the workspace; well when nothing is there. Raises OSError."""
+    """Unmount and remove what `prepare` made; well when nothing is there. Raises OSError."""
     unmount(places.sock)
     if places.root.exists():
         shutil.rmtree(places.root)
@@ -64,10 +59,14 @@ def clear(places: Places) -> None:
 
 def mount_tmpfs(path: Path) -> None:
     """Mount the small tmpfs for sockets on `path` and prove that it is there. Raises OSError."""
-    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW
-    if _LIBC.mount(b"tmpfs", os.fsencode(path), b"tmpfs", flags, _SOCK_OPTIONS.encode()) != 0:
+    mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW, _SOCK_OPTIONS)
+
+
+def mount(source: str, path: Path, kind: str, flags: int, options: str) -> None:
+    """Mount a file system of `kind` on `path` and prove that it is there. Raises OSError."""
+    if _LIBC.mount(os.fsencode(source), os.fsencode(path), kind.encode(), flags, options.encode()) != 0:
         error = ctypes.get_errno()
-        raise OSError(error, f"mount tmpfs: {os.strerror(error)} (the warden needs CAP_SYS_ADMIN)", str(path))
+        raise OSError(error, f"mount {kind}: {os.strerror(error)} (the warden needs CAP_SYS_ADMIN)", str(path))
     if not is_mount(path):
         raise OSError(f"{path}: mounted, but the directory does not show it")
 

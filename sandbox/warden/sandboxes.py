@@ -20,6 +20,7 @@ from sandbox.warden.freezer import Cgroup, FreezeError
 from sandbox.warden.mounts import Places
 from sandbox.warden.records import Recorder
 from sandbox.warden.spent import Spent
+from sandbox.warden.workspaces import Workspaces
 
 START_SECONDS = 20.0
 KILL_SECONDS = 5.0
@@ -52,15 +53,27 @@ class Live:
 class Sandboxes:
     """All sandboxes of one deployment on this node. One event loop; what blocks is in the engine's threads."""
 
-    def __init__(self, home: Path, run: Path, *, engine: Engine, recorder: Recorder, spent: Spent, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        run: Path,
+        *,
+        engine: Engine,
+        recorder: Recorder,
+        spent: Spent,
+        workspaces: Workspaces,
+        now: Callable[[], datetime],
+    ) -> None:
         self._home = home
         self._run = run
+        self._workspaces = workspaces
         self._engine = engine
         self._recorder = recorder
         self._spent = spent
         self._now = now
         self._live: dict[str, Live] = {}
         self._watches: set[asyncio.Task[None]] = set()
+        self._closing: dict[str, asyncio.Task[None]] = {}
 
     def state(self) -> list[dict[str, str]]:
         """Return the sandboxes that are starting, running or ending."""
@@ -69,7 +82,8 @@ class Sandboxes:
     async def launch(self, spec: SandboxSpec) -> dict[str, str]:
         """Start the kernel container of a verified spec that is spent. All or nothing.
 
-        Raises Refusal: `sandbox_running` (409), `log_unavailable` (503), `sandbox_cut` (403), `kernel_start_failed` (503).
+        Raises Refusal: `sandbox_running` (409), `log_unavailable` (503), `sandbox_cut` (403), `kernel_start_failed` (503), and those
+        of `Workspaces.open`.
         """
         if spec.sandbox in self._live:
             raise Refusal("sandbox_running", field="sandbox", status=409)
@@ -78,8 +92,11 @@ class Sandboxes:
         places = Places.of(self._home, self._run, spec.sandbox)
         try:
             releases = self._releases(spec)
-            await self._recorder.before("kernel.started", refs, _described(spec))
+            workspace = self._workspaces.kind(spec.sandbox)
+            await self._recorder.before("kernel.started", refs, _described(spec) | {"workspace": workspace})
+            await self._closed(spec.sandbox)
             mounts.prepare(places)
+            await asyncio.to_thread(self._workspaces.open, spec.sandbox, spec.kernel.workspace)
             _not_cut(live)
             live.known(await self._engine.start_kernel(spec, places, releases))
             await self._supervisor(live, places)
@@ -134,6 +151,7 @@ class Sandboxes:
         if (live := self._live.get(sandbox)) is not None:
             live.cause = live.cause or "stopped"
             await self._kill(live)
+        await self._closed(sandbox)
 
     async def reconcile(self) -> None:
         """Adopt the kernel containers that are whole; end the others, and take away mounts that nobody uses. Raises EngineError."""
@@ -144,6 +162,11 @@ class Sandboxes:
         for root in folder.iterdir() if folder.exists() else ():
             if root.name not in self._live:
                 mounts.clear(Places.of(self._home, self._run, root.name))
+        for sandbox in self._workspaces.mounted():
+            if sandbox not in self._live:
+                self._close(sandbox)
+        for sandbox in list(self._closing):
+            await self._closed(sandbox)
 
     async def _adopt(self, found: Found) -> None:
         live = Live(found.subject, found.boot, {"sandbox": found.subject})
@@ -151,7 +174,8 @@ class Sandboxes:
         try:
             live.known(found)
             whole = mounts.is_mount(places.sock) and _is_socket(places.supervisor) and live.cgroup is not None and not live.cgroup.frozen()
-        except ProcessLookupError:
+            whole = whole and (self._workspaces.kind(found.subject) == "plain" or mounts.is_mount(places.workspace))
+        except (ProcessLookupError, Refusal):
             whole = False
         self._live[found.subject] = live
         if whole:
@@ -233,7 +257,25 @@ class Sandboxes:
             _log.exception("%s is not fully cleared away; the next start of the warden or of this sandbox does it", live.sandbox)
         self._recorder.later("kernel.ended", live.refs, {"boot": live.boot, "cause": live.cause or "exited"})
         self._live.pop(live.sandbox, None)
+        self._close(live.sandbox)
         live.ended.set()
+
+    def _close(self, sandbox: str) -> None:
+        """Begin to unmount a workspace: a cut does not wait until what was written is on the disk; the next start does."""
+
+        async def close() -> None:
+            try:
+                await asyncio.to_thread(self._workspaces.close, sandbox)
+            except OSError:
+                _log.exception("the workspace of %s stays mounted; the next start of the warden or of this sandbox unmounts it", sandbox)
+
+        self._closing[sandbox] = asyncio.create_task(close(), name=f"close {sandbox}")
+
+    async def _closed(self, sandbox: str) -> None:
+        if (closing := self._closing.get(sandbox)) is not None:
+            await asyncio.shield(closing)
+            if self._closing.get(sandbox) is closing:
+                del self._closing[sandbox]
 
 
 def _kill_now(cgroup: Cgroup) -> bool:

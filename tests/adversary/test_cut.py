@@ -60,11 +60,11 @@ def test_r6_r10_no_thread_handler_or_hook_runs_after_the_freeze(stage):
     cut = stage.do(stage.portal.cut(spec["sandbox"], "revoked"))
     answered = time.monotonic()
     process.wait(10)
-    workspace = stage.home / "workspaces" / spec["sandbox"]
     frozen_at_latest = answered - (cut["killed_ms"] - cut["frozen_ms"]) / 1000
     assert cut["was_running"] is True
-    assert last_tick(workspace) <= frozen_at_latest
-    assert {path.name for path in workspace.iterdir()} & {"sigterm", "sigterm-child", "atexit"} == set()
+    with stage.kept(spec["sandbox"]) as workspace:
+        assert last_tick(workspace) <= frozen_at_latest
+        assert {path.name for path in workspace.iterdir()} & {"sigterm", "sigterm-child", "atexit"} == set()
     assert not stage.docker.containers.list(all=True, filters={"label": f"datasandbox.sandbox={spec['sandbox']}"})
     assert not Path(answer["sock"]).exists()
     stage.do(stage.recorder.settle())

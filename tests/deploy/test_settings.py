@@ -29,6 +29,9 @@ def test_without_a_database_address_it_is_sqlite_under_the_home():
         ("DATASANDBOX_URL", "http://localhost:8000"),
         ("DATASANDBOX_URL", "sandbox.localhost"),
         ("DATASANDBOX_URL", "https://data.example.org/path"),
+        ("DATASANDBOX_WORKSPACE", "tmpfs"),
+        ("DATASANDBOX_WORKSPACE_BYTES", "2G"),
+        ("DATASANDBOX_WORKSPACE_INODES", "1"),
     ],
 )
 def test_a_wrong_setting_is_named(name, value):

@@ -7,7 +7,8 @@ import os
 import secrets
 import subprocess
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audit.client import LogUnavailable
 from sandbox.adapters.warden import Warden
 from sandbox.domain.ids import new_id
-from sandbox.domain.spec import sign, timestamp
+from sandbox.domain.spec import Workspace, sign, timestamp
 from sandbox.domain.uids import UIDS
 from sandbox.warden.data import DataRuns
 from sandbox.warden.engine import Engine
@@ -27,6 +28,7 @@ from sandbox.warden.records import Recorder
 from sandbox.warden.sandboxes import Sandboxes
 from sandbox.warden.server import Server
 from sandbox.warden.spent import Spent
+from sandbox.warden.workspaces import Workspaces
 
 TOKENS = {"hub": secrets.token_urlsafe(32), "portal": secrets.token_urlsafe(32)}
 
@@ -51,9 +53,10 @@ class Log:
 class Stage:
     """A running warden in a thread, its two clients, and the means to make specs and look inside containers."""
 
-    def __init__(self, home: Path, image: str, deployment: str | None = None) -> None:
+    def __init__(self, home: Path, image: str, deployment: str | None = None, workspace_mode: str = "loop") -> None:
         self.id = deployment or secrets.token_hex(4)
         self.home = home
+        self.workspace_mode = workspace_mode
         self.image = image
         self.run = Path("/run/datasandbox") / self.id
         self.run.mkdir(parents=True, exist_ok=True)
@@ -84,7 +87,8 @@ class Stage:
         engine = Engine(self.id)
         recorder = Recorder(self.log)
         spent = Spent(self.home / "secrets/warden/spent.json")
-        self.sandboxes = Sandboxes(self.home, self.run, engine=engine, recorder=recorder, spent=spent, now=now)
+        self.workspaces = Workspaces(self.home / "workspaces", self.workspace_mode)
+        self.sandboxes = Sandboxes(self.home, self.run, engine=engine, recorder=recorder, spent=spent, workspaces=self.workspaces, now=now)
         self.recorder = recorder
         data = DataRuns(self.home, engine, recorder)
         await self.sandboxes.reconcile()
@@ -125,6 +129,7 @@ class Stage:
                 "cpus": 1.0,
                 "pids": 128,
                 "tmp_bytes": 64 << 20,
+                "workspace": {"bytes": 64 << 20, "inodes": 1000},
                 "lang": "en",
                 "releases": [],
                 **kernel,
@@ -161,6 +166,16 @@ class Stage:
     def launch(self, spec: dict[str, Any] | None = None) -> dict[str, Any]:
         """Launch, as the hub does."""
         return self.do(self.hub.launch(sign(spec or self.spec(), self.key)))
+
+    @contextmanager
+    def kept(self, sandbox: str) -> Iterator[Path]:
+        """Look into the workspace of a sandbox that does not run, as an administrator with the image would."""
+        self.do(self.sandboxes.stop(sandbox))  # until it is unmounted
+        self.workspaces.open(sandbox, Workspace(64 << 20, 1000))
+        try:
+            yield self.home / "workspaces" / sandbox
+        finally:
+            self.workspaces.close(sandbox)
 
     def release(self, text: str = "a,b\n1,2\n") -> str:
         """Make a release directory as the portal leaves it; return its id."""

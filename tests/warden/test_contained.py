@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -72,6 +73,8 @@ def contained(stage, log_url):
     command += [option for name in CAPABILITIES for option in ("--cap-add", name)]
     command += ["--security-opt", "no-new-privileges:true", "--label", f"datasandbox.deployment={stage.id}"]
     command += [option for path in (stage.home, stage.run) for option in ("-v", f"{path}:{path}:rshared")]
+    command += ["--device-cgroup-rule", "b 7:* rmw", "--device-cgroup-rule", "c 10:237 rmw", "-v", "/dev:/host/dev"]
+    command += ["-e", "DATASANDBOX_DEVICES=/host/dev", "-e", "DATASANDBOX_WORKSPACE=loop"]
     command += ["-v", "/sys/fs/cgroup:/sys/fs/cgroup", "-v", "/run/docker.sock:/var/run/docker.sock"]
     command += ["-v", f"{SOURCE}:/src:ro", "-e", "PYTHONPATH=/src", "-w", "/src", "-e", "PYTHONDONTWRITEBYTECODE=1"]
     settings = {"HOME": stage.home, "RUN": stage.run, "ID": stage.id, "LOG_URL": log_url[0]}
@@ -98,6 +101,10 @@ def test_the_contained_warden_launches_cuts_and_clears_away(stage, contained):
         try:
             launched = await hub.launch(sign(spec, stage.key))
             seen = Path(launched["sock"]).stat()  # noqa: ASYNC240 - a test, and the directory is in memory
+            sizes = os.statvfs(stage.home / "workspaces" / spec["sandbox"])  # seen on the host: the mount got out of the container
+            inside = stage.run_inside(launched["kernel_container"], "import os; print(os.statvfs('/home/researcher').f_files)")
+            assert (sizes.f_files, int(inside)) == (sizes.f_files, sizes.f_files)
+            assert sizes.f_files < 1100
             return launched, seen, await portal.cut(spec["sandbox"], "revoked"), await portal.state()
         finally:
             await hub.close()

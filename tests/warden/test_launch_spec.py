@@ -17,7 +17,7 @@ SANDBOX: dict[str, Any] = {
     "deployment": "0a1b2c3d", "sandbox": "s4ndb0xs4ndb", "boot": "b00tb00tb00t", "login": "researcher", "project": "pr0jpr0jpr0j",
     "epochs": {"gr33mntgr33m": 3},
     "kernel": {"image": "sha256:" + "a" * 64, "runtime": "runc", "memory": 1 << 30, "cpus": 1.5, "pids": 256, "tmp_bytes": 1 << 28,
-               "lang": "zh-CN", "releases": [{"id": "r3l3s3r3l3s3", "dataset": "flights"}]},
+               "workspace": {"bytes": 1 << 31, "inodes": 100_000}, "lang": "zh-CN", "releases": [{"id": "r3l3s3r3l3s3", "dataset": "flights"}]},
     "session": {"id": "s3ss10ns3ss1", "image": "sha256:" + "b" * 64, "memory": 1 << 29, "environment": {"A_TOKEN": "x"}},
 }  # fmt: skip
 DATA: dict[str, Any] = {
@@ -56,6 +56,8 @@ def test_a_signed_spec_in_force_reads_back_as_it_was_signed(spec: dict[str, Any]
         (SANDBOX, "kernel.pids", -1),
         (SANDBOX, "kernel.pids", True),
         (SANDBOX, "kernel.memory", 0),
+        (SANDBOX, "kernel.workspace.bytes", 1 << 50),
+        (SANDBOX, "kernel.workspace.inodes", 0),
         (SANDBOX, "kernel.cpus", 1000),
         (SANDBOX, "kernel.releases", [{"id": "../secrets", "dataset": "flights"}]),
         (SANDBOX, "kernel.releases", [{"id": "r3l3s3r3l3s3", "dataset": "../sock"}]),

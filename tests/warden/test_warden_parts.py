@@ -26,7 +26,7 @@ def data_spec(nonce: str = "n0nce0n0nce0") -> specs.DataSpec:
 
 
 def sandbox_spec(nonce: str, issued: datetime) -> specs.SandboxSpec:
-    kernel = specs.Kernel("sha256:" + "a" * 64, "runc", 1 << 30, 1.0, 64, 1 << 20, "en", ())
+    kernel = specs.Kernel("sha256:" + "a" * 64, "runc", 1 << 30, 1.0, 64, 1 << 20, specs.Workspace(1 << 30, 1000), "en", ())
     session = specs.Session("s1", "sha256:" + "b" * 64, 1 << 29, {})
     return specs.SandboxSpec(
         nonce, issued, issued + timedelta(seconds=60), "0a1b2c3d", "s4ndb0xs4ndb", "b00t", "researcher", "pr0j", {}, kernel, session

@@ -28,6 +28,20 @@ MESSAGES: dict[str, Message] = {
         "分析环境未能启动，已全部撤销，没有留下任何容器。请稍后重试；持续出现请联系管理员（{detail}）。",
         "The analysis environment did not start and everything was undone. Try again shortly; if it lasts, tell an administrator ({detail}).",
     ),
+    "workspace_impossible": Message(
+        "这台机器无法挂载带容量上限的工作区，按设置没有启动（{detail}）。请联系管理员运行 `sandbox doctor`。",
+        "This machine cannot mount a workspace with a limit, so by its settings nothing was started ({detail}). "
+        "Ask an administrator to run `sandbox doctor`.",
+    ),
+    "workspace_no_room": Message(
+        "服务器磁盘空间不足，无法为工作区预留 {wanted} MB，没有启动。您的文件没有变化；请联系管理员。",
+        "The server's disk has no room to reserve {wanted} MB for the workspace, so nothing was started. "
+        "Your files are unchanged; tell an administrator.",
+    ),
+    "workspace_damaged": Message(
+        "工作区的文件系统损坏且无法自动修复，没有启动（{detail}）。请联系管理员检查，请勿重复尝试。",
+        "The workspace's file system is damaged beyond automatic repair, so nothing was started ({detail}). Ask an administrator to look at it.",
+    ),
     "data_start_failed": Message(
         "数据处理容器未能启动，没有改动任何数据。请稍后重试；持续出现请联系管理员（{detail}）。",
         "The data container did not start; no data was changed. Try again shortly; if it lasts, tell an administrator ({detail}).",
