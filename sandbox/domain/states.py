@@ -170,6 +170,32 @@ class Vote(StrEnum):
     REJECT = "reject"
 
 
+class DisplayState(StrEnum):
+    """A request for more display; *over* is no state but a comparison with its end."""
+
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"
+
+
+class PackageState(StrEnum):
+    """A request for a package in the kernel image."""
+
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    BUILT = "built"
+
+
+class Answer(StrEnum):
+    """What a person says to a request."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
 class JobState(StrEnum):
     """Work that leaves after commit."""
 
@@ -233,6 +259,20 @@ EXPORT_STEPS: Mapping[ExportState, frozenset[ExportState]] = {
     ExportState.APPROVED: frozenset({ExportState.RELEASED, ExportState.DENIED}),
     ExportState.REJECTED: frozenset(),
     ExportState.RELEASED: frozenset(),
+}
+DISPLAY_STEPS: Mapping[DisplayState, frozenset[DisplayState]] = {
+    DisplayState.REQUESTED: frozenset({DisplayState.APPROVED, DisplayState.REJECTED, DisplayState.WITHDRAWN, DisplayState.REVOKED}),
+    DisplayState.APPROVED: frozenset({DisplayState.REVOKED}),
+    DisplayState.REJECTED: frozenset(),
+    DisplayState.WITHDRAWN: frozenset(),
+    DisplayState.REVOKED: frozenset(),
+}
+PACKAGE_STEPS: Mapping[PackageState, frozenset[PackageState]] = {
+    PackageState.REQUESTED: frozenset({PackageState.APPROVED, PackageState.REJECTED}),
+    # An approved one can still be rejected before it is built: it may turn out not to be what was thought.
+    PackageState.APPROVED: frozenset({PackageState.BUILT, PackageState.REJECTED}),
+    PackageState.REJECTED: frozenset(),
+    PackageState.BUILT: frozenset(),
 }
 JOB_STEPS: Mapping[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING}),

@@ -30,7 +30,7 @@ from sandbox.domain.states import (
     SessionState,
     step,
 )
-from sandbox.services import accounts, releases
+from sandbox.services import accounts, display, releases
 from sandbox.services import agreements as agreed
 from sandbox.services.context import Context, not_visible
 from sandbox.settings import Settings
@@ -39,7 +39,6 @@ from sandbox.store.db import unique_or
 from sandbox.store.tables import Agreement, AgreementItem, Column, Lease, Outbox, Project, Sandbox, SandboxSession
 
 LEASE_SECONDS = 20
-CELL_BYTES = 256 * 1024
 KERNEL_LIMITS = {"memory": 3072 * MIB, "cpus": 2.0, "pids": 256, "tmp_bytes": 512 * MIB}
 SESSION_MEMORY = 768 * MIB
 # After this a session must be started anew: its token's life, and a bound on how long one boot's record gets.
@@ -272,7 +271,7 @@ def lease_of(ctx: Context, settings: Settings, *, sandbox_id: str, boot: str) ->
     if not live or left <= timedelta(0):
         return "agreement_not_active"
     seconds = min(float(LEASE_SECONDS), left.total_seconds())
-    return {"type": "lease", "epoch": session.epoch, "seconds": seconds, "facts": _facts(ctx.db, sandbox, session, live, settings)}
+    return {"type": "lease", "epoch": session.epoch, "seconds": seconds, "facts": _facts(ctx, sandbox, session, live, settings)}
 
 
 def note_lease(ctx: Context, boot: str) -> None:
@@ -479,14 +478,14 @@ def _spec(ctx: Context, settings: Settings, sandbox: Sandbox, session: SandboxSe
     }
 
 
-def _facts(db: Session, sandbox: Sandbox, session: SandboxSession, agreements: Sequence[Agreement], settings: Settings) -> dict[str, Any]:
+def _facts(ctx: Context, sandbox: Sandbox, session: SandboxSession, agreements: Sequence[Agreement], settings: Settings) -> dict[str, Any]:
     return {
         "sandbox": sandbox.id,
         "boot": session.boot,
         "project": {"id": sandbox.project_id, "title": sandbox.project.title},
         "person": {"login": sandbox.person.login, "name": sandbox.person.name, "lang": sandbox.person.lang},
-        "agreements": [_item_facts(db, agreement, item) for agreement in agreements for item in agreement.items],
-        "display": {"cell_bytes": CELL_BYTES},
+        "agreements": [_item_facts(ctx.db, agreement, item) for agreement in agreements for item in agreement.items],
+        "display": display.facts(ctx, project=sandbox.project_id, person=sandbox.person_id, epoch=session.epoch),
         "url": settings.portal_url,
     }
 

@@ -105,6 +105,9 @@ class Table(DeclarativeBase):
         st.Verdict: one_of(st.Verdict),
         st.Vote: one_of(st.Vote),
         st.JobState: one_of(st.JobState),
+        st.DisplayState: one_of(st.DisplayState),
+        st.PackageState: one_of(st.PackageState),
+        st.Answer: one_of(st.Answer),
         ColumnClass: one_of(ColumnClass),
     }
 
@@ -676,6 +679,115 @@ class Review(Made, Table):
     export: Mapped[Export] = relationship(back_populates="reviews")
     reviewer: Mapped[Person] = relationship()
     __table_args__ = (UniqueConstraint("export_id", "reviewer_id"),)
+
+
+# Display budget and requests ---------------------------------------------------------------------------------------------
+
+
+class DisplayBucket(Table):
+    """What one session was granted to show in one minute, less what it gave back; the budget is a sum over a person's and project's.
+
+    `minute` counts from 1970. `request` and `answer` are the last of this session, so that a repeated request is answered again
+    and not counted again.
+    """
+
+    __tablename__ = "display_bucket"
+    project_id: Mapped[str] = ref("project.id", primary_key=True)
+    person_id: Mapped[str] = mapped_column(String(12), ForeignKey("person.id", ondelete="RESTRICT"), primary_key=True)
+    minute: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    session_id: Mapped[str] = ref("sandbox_session.id", primary_key=True)
+    granted: Mapped[int] = mapped_column(BigInteger)
+    returned: Mapped[int] = mapped_column(BigInteger)
+    request: Mapped[str | None] = mapped_column(String(64))
+    answer: Mapped[dict[str, Any]]
+    __table_args__ = (
+        CheckConstraint("granted >= 0 AND returned >= 0 AND returned <= granted", name="no_more_back_than_given"),
+        Index("ix_display_bucket_session_id_minute", "session_id", "minute"),
+        Index("ix_display_bucket_minute", "minute"),
+    )
+
+
+class DisplayRequest(Made, Table):
+    """A researcher asks for more display, for themselves in one project; every body named must agree."""
+
+    __tablename__ = "display_request"
+    project_id: Mapped[str] = ref("project.id")
+    person_id: Mapped[str] = ref("person.id")
+    state: Mapped[st.DisplayState]
+    bodies: Mapped[list[str]]
+    cell_bytes: Mapped[int] = mapped_column(BigInteger)
+    hour_bytes: Mapped[int] = mapped_column(BigInteger)
+    day_bytes: Mapped[int] = mapped_column(BigInteger)
+    until: Mapped[datetime]
+    reason: Mapped[str]
+    ended_at: Mapped[datetime | None]
+    ended_by: Mapped[str | None] = ref("person.id")
+    ended_reason: Mapped[str | None]
+    project: Mapped[Project] = relationship()
+    person: Mapped[Person] = relationship(foreign_keys=[person_id])
+    decisions: Mapped[list["DisplayDecision"]] = relationship(back_populates="request", order_by="DisplayDecision.created")
+    __table_args__ = (
+        CheckConstraint("cell_bytes > 0 AND hour_bytes > 0 AND day_bytes > 0", name="positive"),
+        Index(
+            "uq_display_request_open",
+            "project_id",
+            "person_id",
+            unique=True,
+            sqlite_where=text("state = 'requested'"),
+            postgresql_where=text("state = 'requested'"),
+        ),
+    )
+
+
+class DisplayDecision(Made, Table):
+    """One owner body's word on a request for more display: how much it agrees to, and until when."""
+
+    __tablename__ = "display_decision"
+    request_id: Mapped[str] = ref("display_request.id")
+    body_id: Mapped[str] = ref("body.id")
+    answer: Mapped[st.Answer]
+    cell_bytes: Mapped[int] = mapped_column(BigInteger)
+    hour_bytes: Mapped[int] = mapped_column(BigInteger)
+    day_bytes: Mapped[int] = mapped_column(BigInteger)
+    until: Mapped[datetime]
+    reason: Mapped[str]
+    decided_by: Mapped[str] = ref("person.id")
+    request: Mapped[DisplayRequest] = relationship(back_populates="decisions")
+    body: Mapped[Body] = relationship()
+    person: Mapped[Person] = relationship()
+    __table_args__ = (UniqueConstraint("request_id", "body_id"),)
+
+
+class PackageRequest(Made, Table):
+    """A package somebody wants in the kernel image: an exact version, decided by another person, marked when an image has it."""
+
+    __tablename__ = "package_request"
+    ecosystem: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(100))
+    version: Mapped[str] = mapped_column(String(60))
+    reason: Mapped[str]
+    flags: Mapped[list[str]]
+    state: Mapped[st.PackageState]
+    author_id: Mapped[str] = ref("person.id")
+    decided_by: Mapped[str | None] = ref("person.id")
+    decided_at: Mapped[datetime | None]
+    decision_reason: Mapped[str | None]
+    image: Mapped[str | None] = mapped_column(String(80))
+    built_at: Mapped[datetime | None]
+    author: Mapped[Person] = relationship(foreign_keys=[author_id])
+    decider: Mapped[Person | None] = relationship(foreign_keys=[decided_by])
+    __table_args__ = (
+        CheckConstraint("decided_by IS NULL OR decided_by <> author_id", name="four_eyes"),
+        Index(
+            "uq_package_request_live",
+            "ecosystem",
+            "name",
+            "version",
+            unique=True,
+            sqlite_where=text("state <> 'rejected'"),
+            postgresql_where=text("state <> 'rejected'"),
+        ),
+    )
 
 
 # What leaves after commit ------------------------------------------------------------------------------------------------

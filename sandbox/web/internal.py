@@ -11,14 +11,15 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from audit import tokens
 from sandbox.domain.errors import Refusal
 from sandbox.domain.messages import text
 from sandbox.domain.spec import sign
-from sandbox.services import accounts, sandboxes
+from sandbox.services import accounts, display, sandboxes
 from sandbox.services.context import Context
+from sandbox.services.display import Limits
 from sandbox.services.leases import LogOut, Word
 from sandbox.services.sandboxes import SESSION_LIFE, Launch
 from sandbox.web import internal_exports
@@ -27,6 +28,7 @@ from sandbox.web.process import LOG, OPA, Process
 
 RENEW_SECONDS = 5.0
 PORTAL_INTERNAL = "http://portal:8011"
+MOST_BYTES = 1 << 40
 
 
 class Login(BaseModel):
@@ -63,6 +65,7 @@ def create_internal(process: Process) -> FastAPI:
     app.post("/internal/hub/launch")(launch)
     app.post("/internal/hub/stopped")(stopped)
     app.websocket("/internal/session/lease")(lease)
+    app.post("/internal/session/display")(show)
     internal_exports.add(app)
     return app
 
@@ -157,7 +160,7 @@ async def lease(socket: WebSocket) -> None:
 
 async def _renew(process: Process, socket: WebSocket, session: tokens.Session, words: asyncio.Queue[Word]) -> None:
     while True:
-        message = await asyncio.to_thread(process.work.run, _lease_message, process, session)
+        message = await asyncio.to_thread(_lease_message, process, session)
         if isinstance(message, str):
             await socket.send_json({"type": "cut", "code": message})
             await socket.close(4403)
@@ -175,11 +178,38 @@ async def _renew(process: Process, socket: WebSocket, session: tokens.Session, w
         return
 
 
-def _lease_message(ctx: Context, process: Process, session: tokens.Session) -> dict[str, Any] | str:
-    message = sandboxes.lease_of(ctx, process.settings, sandbox_id=session.sandbox, boot=session.boot)
+def _lease_message(process: Process, session: tokens.Session) -> dict[str, Any] | str:
+    """Look without the writer's lock, since policy is asked for the display budget; then count the renewal."""
+    message: dict[str, Any] | str = process.work.look(_lease_of, process, session)
     if not isinstance(message, str):
-        sandboxes.note_lease(ctx, session.boot)
+        process.work.run(sandboxes.note_lease, session.boot)
     return message
+
+
+def _lease_of(ctx: Context, process: Process, session: tokens.Session) -> dict[str, Any] | str:
+    return sandboxes.lease_of(ctx, process.settings, sandbox_id=session.sandbox, boot=session.boot)
+
+
+class Display(BaseModel):
+    """Bytes a session wants to show, and those it was granted and did not use; `request` names it, so that it can be repeated."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    reserve: int = Field(default=0, ge=0, le=MOST_BYTES)
+    give_back: int = Field(default=0, ge=0, le=MOST_BYTES, alias="return")
+    request: str | None = Field(default=None, min_length=1, max_length=64)
+
+
+def show(request: Request, wanted: Display, authorization: Annotated[str, Header()] = "") -> dict[str, Any]:
+    """Grant a part of the display budget, committed before it is said."""
+    process: Process = request.app.state.process
+    session = session_of(process, authorization)
+    allowed: Limits = process.work.look(lambda ctx: display.session_limits(ctx, sandbox_id=session.sandbox, boot=session.boot))
+
+    def act(ctx: Context) -> dict[str, Any]:
+        return display.reserve(ctx, sandbox_id=session.sandbox, boot=session.boot, **wanted.model_dump(), allowed=allowed)
+
+    answer: dict[str, Any] = process.work.run(act)
+    return answer
 
 
 async def _listen(process: Process, socket: WebSocket, session: tokens.Session) -> None:

@@ -47,6 +47,18 @@ LABELS: dict[str, dict[str, str]] = {
         "expired": N_("已到期"),
         "ended": N_("已终止"),
     },
+    "answer": {"approve": N_("同意"), "reject": N_("不同意")},
+    "display": {
+        "requested": N_("待决定"),
+        "approved": N_("已同意"),
+        "over": N_("已到期"),
+        "rejected": N_("未同意"),
+        "withdrawn": N_("已撤回"),
+        "revoked": N_("已收回"),
+    },
+    "package": {"requested": N_("待批准"), "approved": N_("已批准，等待构建"), "rejected": N_("未批准"), "built": N_("已在镜像中")},
+    "ecosystem": {"pypi": "Python (PyPI)", "debian": "Debian"},
+    "flag": {"network": N_("网络客户端"), "native_code": N_("加载本地代码"), "hiding": N_("可用于隐藏数据")},
     "side": {"owner": N_("数据开放主体"), "user": N_("数据使用主体")},
     "release": {"preparing": N_("制备中"), "ready": N_("就绪"), "failed": N_("制备失败"), "destroyed": N_("已销毁"), "none": N_("未制备")},
     "sandbox": {
@@ -111,9 +123,18 @@ FIELDS: dict[str, str] = {
     "ticks": N_("开放条件核对"),
     "verdict": N_("审核意见"),
     "comment": N_("意见"),
+    "answer": N_("决定"),
+    "cell_bytes": N_("每个单元（字节）"),
+    "hour_bytes": N_("每小时（字节）"),
+    "day_bytes": N_("每天（字节）"),
+    "cell_kib": N_("每个单元（KiB）"),
+    "hour_mib": N_("每小时（MiB）"),
+    "day_mib": N_("每天（MiB）"),
+    "ecosystem": N_("来源"),
+    "version": N_("版本"),
 }
 TONES = {
-    "good": frozenset({"active", "published", "ready", "running", "approved", "released", "checked", "pass", "approve", "assessed"}),
+    "good": frozenset({"active", "published", "ready", "running", "approved", "released", "checked", "pass", "approve", "assessed", "built"}),
     "warn": frozenset({
         "requested", "importing", "imported", "submitted", "changes_requested", "offered", "preparing", "starting", "checking", "in_review",
         "review", "changes", "conditional", "personal", "identifier",
@@ -138,6 +159,10 @@ DONE = {
     "reviewed": N_("审核意见已记录，全部意见提交后公布。"),
     "released": N_("已放行，可以下载。"),
     "member": N_("已加入项目。"),
+    "asked": N_("已提交，等待决定。"),
+    "decided": N_("决定已记录。"),
+    "withdrawn": N_("已撤回。"),
+    "display_revoked": N_("已收回，立即生效。"),
 }
 
 

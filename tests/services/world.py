@@ -15,7 +15,7 @@ from sandbox.domain.actor import service
 from sandbox.services import accounts, agreements, applications, catalogue, people, projects, releases
 from sandbox.services.context import Context
 from sandbox.store import Database, open_engine
-from sandbox.store.tables import Agreement, Job, LoginCounter, Outbox, UsedCode
+from sandbox.store.tables import Agreement, DisplayBucket, Job, LoginCounter, Outbox, UsedCode
 
 PASSWORD = "correct horse battery"
 ANYONE, BODY, MEMBER, AUTHOR = "anyone", "steward", "member", "author"
@@ -216,7 +216,7 @@ class World:
 
 
 # What may change without a record: what leaves after the commit, and counters whose event is recorded elsewhere.
-UNRECORDED = (Outbox, Job, LoginCounter, UsedCode)
+UNRECORDED = (Outbox, Job, LoginCounter, UsedCode, DisplayBucket)
 
 
 @contextmanager

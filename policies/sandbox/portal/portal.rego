@@ -45,6 +45,14 @@ needs := {
 	"export:review": [["reviewer_of_body"], ["not_author"], ["not_member"]],
 	"export:release": [["author"]],
 	"export:download": [["author"]],
+	"display:ask": [["researcher"], ["member"]],
+	"display:read": [["member", "steward_of_body", "administrator", "officer", "auditor"]],
+	"display:decide": [["steward_of_body"], ["not_author"], ["not_member"]],
+	"display:withdraw": [["author"]],
+	"display:revoke": [["steward_of_body", "administrator", "officer"]],
+	"package:ask": [["researcher"]],
+	"package:read": [["researcher", "administrator", "officer", "auditor"]],
+	"package:decide": [["administrator"], ["not_author"]],
 	"audit:read": [["auditor"]],
 }
 

@@ -67,6 +67,14 @@ table := {
 	"export:review": {"reviewer", "reviewer_lent"},
 	"export:release": {"author"},
 	"export:download": {"author"},
+	"display:ask": {"author", "member"},
+	"display:read": ({"author", "member", "colleague", "auditor"} | stewards_and_up),
+	"display:decide": {"steward"},
+	"display:withdraw": {"author"},
+	"display:revoke": stewards_and_up,
+	"package:ask": {"author", "member", "stranger"},
+	"package:read": {"author", "member", "stranger", "administrator", "officer", "auditor"},
+	"package:decide": {"administrator"},
 	"audit:read": {"auditor"},
 }
 
@@ -96,10 +104,13 @@ test_nobody_decides_on_their_own_request if {
 	ask("role:request", "administrator", object.union(thing, {"subject": "administrator"})).reasons == ["own_request"]
 	ask("export:review", "reviewer", object.union(thing, {"author": "reviewer"})).reasons == ["own_request"]
 	ask("application:assess", "steward", object.union(thing, {"author": "steward"})).reasons == ["own_request"]
+	ask("display:decide", "steward", object.union(thing, {"author": "steward"})).reasons == ["own_request"]
+	ask("package:decide", "administrator", object.union(thing, {"author": "administrator"})).reasons == ["own_request"]
+	ask("package:decide", "administrator", {}).reasons == ["own_request"]
 }
 
 test_nobody_decides_on_their_own_project if {
-	every act, login in {"application:assess": "steward", "export:review": "reviewer_lent"} {
+	every act, login in {"application:assess": "steward", "display:decide": "steward", "export:review": "reviewer_lent"} {
 		ask(act, login, object.union(thing, {"members": [login]})).reasons == ["own_project"]
 	}
 	signing := object.union(thing, {"side": "owner", "members": ["steward"]})

@@ -31,7 +31,7 @@ allow if {
 
 # What each holder may ask: a session asks about its own messages only.
 questions := {
-	"portal": {"session", "cell", "query", "display", "export", "portal"},
+	"portal": {"session", "cell", "query", "display", "export", "package", "portal"},
 	"session": {"cell", "query", "display"},
 }
 

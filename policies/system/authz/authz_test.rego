@@ -16,13 +16,13 @@ allowed(facts) if {
 decision(package_name) := ["v1", "data", "sandbox", package_name, "decision"]
 
 test_each_holder_asks_its_own_questions if {
-	every name in {"session", "cell", "query", "display", "export", "portal"} {
+	every name in {"session", "cell", "query", "display", "export", "package", "portal"} {
 		allowed(request("POST", decision(name), "portal token"))
 	}
 	every name in {"cell", "query", "display"} {
 		allowed(request("POST", decision(name), "session token"))
 	}
-	every name in {"session", "export", "portal"} {
+	every name in {"session", "export", "package", "portal"} {
 		not allowed(request("POST", decision(name), "session token"))
 	}
 }

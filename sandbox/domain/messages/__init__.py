@@ -5,12 +5,13 @@ One module a theme, joined here. A text may use `str.format` parameters. `make c
 
 from typing import Any
 
-from sandbox.domain.messages import checks, notebook, policy, portal, warden, web
+from sandbox.domain.messages import checks, notebook, policy, portal, requests, warden, web
 from sandbox.domain.messages.message import Message
 
 MESSAGES: dict[str, Message] = {
     **portal.MESSAGES,
     **policy.MESSAGES,
+    **requests.MESSAGES,
     **notebook.MESSAGES,
     **checks.MESSAGES,
     **warden.MESSAGES,
