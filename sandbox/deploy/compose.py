@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.deploy import host, images, mounts, state, tools
+from sandbox.deploy import gvisor, host, images, mounts, state, tools
 from sandbox.deploy.state import Deployment
 from sandbox.deploy.steps import CHECKOUT, SetupError, run, say
 from sandbox.settings import DEFAULT_URL, WORKSPACE_BYTES, WORKSPACE_INODES, Settings
@@ -28,12 +28,18 @@ FIRST = {
 }
 LAST = {"hub": "http://hub:8081/hub/health", "proxy": "http://proxy:8000/_chp_healthz"}
 PROBE = "import sys, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(sys.argv[1], timeout=3)"
+RUNTIMES = ("runc", gvisor.NAME)
 PATIENCE = 90  # seconds a service may take to answer
 
 
-def setup(*, tests: bool = False) -> dict[str, str]:
-    """Install, compile and build what is missing; return image name -> tag. Raises SetupError."""
+def setup(*, tests: bool = False, runtime: str = "") -> dict[str, str]:
+    """Install, compile and build what is missing; return image name -> tag. Raises SetupError.
+
+    gVisor takes a minute to compile: it is built for the tests, and where `runtime` (or DATASANDBOX_RUNTIME) asks for it.
+    """
     host.engine()
+    if tests or (runtime or os.environ.get("DATASANDBOX_RUNTIME")) == gvisor.NAME:
+        gvisor.setup()
     if tests:
         host.packages(host.FOR_TESTS)
     tools.compose()
@@ -49,7 +55,7 @@ def up(home: Path, *, url: str = "", demo: bool | None = None, images_for: Mappi
     Raises SetupError: `port_taken`, `not_healthy` (with the end of that service's output), and those of `setup` and `state.init`.
     """
     began = time.monotonic()
-    tags = setup() | dict(images_for or {})
+    tags = setup(runtime=runtime(home)) | dict(images_for or {})
     deployment = state.init(home, url=url, demo=demo)
     deployment = replace(deployment, images={name: images.identity(tag) for name, tag in tags.items()})
     deployment.save()
@@ -156,7 +162,7 @@ def variables(deployment: Deployment) -> dict[str, str]:
         "DATASANDBOX_PORT": str(deployment.port),
         "DATASANDBOX_BIND": _kept(deployment, "DATASANDBOX_BIND", "127.0.0.1"),
         "DATASANDBOX_DEMO": "1" if deployment.demo else "0",
-        "DATASANDBOX_RUNTIME": _kept(deployment, "DATASANDBOX_RUNTIME", "runc"),
+        "DATASANDBOX_RUNTIME": runtime(deployment.home),
         "DATASANDBOX_WORKSPACE": _kept(deployment, "DATASANDBOX_WORKSPACE", "auto"),
         "DATASANDBOX_WORKSPACE_BYTES": _kept(deployment, "DATASANDBOX_WORKSPACE_BYTES", str(WORKSPACE_BYTES)),
         "DATASANDBOX_WORKSPACE_INODES": _kept(deployment, "DATASANDBOX_WORKSPACE_INODES", str(WORKSPACE_INODES)),
@@ -169,9 +175,21 @@ def variables(deployment: Deployment) -> dict[str, str]:
     }
 
 
+def runtime(home: Path) -> str:
+    """Return the runtime of the deployment's kernel containers, `runc` or `runsc` (ADR 0011). Raises SetupError for another."""
+    chosen = _given_once(home, "DATASANDBOX_RUNTIME", "runc")
+    if chosen not in RUNTIMES:
+        raise SetupError("runtime_unknown", f"DATASANDBOX_RUNTIME is {chosen!r}", f"set it to one of {', '.join(RUNTIMES)}")
+    return chosen
+
+
 def _kept(deployment: Deployment, name: str, default: str) -> str:
+    return _given_once(deployment.home, name, default)
+
+
+def _given_once(home: Path, name: str, default: str) -> str:
     """Return a setting that is given once: the environment's, else that of the last start, else `default`."""
-    path = deployment.home / "compose.env"
+    path = home / "compose.env"
     last = dict(line.partition("=")[::2] for line in path.read_text().splitlines()) if path.exists() else {}
     return os.environ.get(name) or last.get(name) or default
 

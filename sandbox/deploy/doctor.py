@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox.deploy import compose, host, mounts, state
+from sandbox.deploy import compose, gvisor, host, mounts, state
 from sandbox.deploy.steps import CACHE, SetupError, ok, say
 from sandbox.warden import loop
 
@@ -14,7 +14,6 @@ NOT_YET = (
     "the hub holds the Docker socket, for session containers, until the warden's Docker door exists: whoever takes over the hub has this machine",
     "no query worker: what an agreement opens as *queried* cannot be queried yet (`queried_not_available`)",
     "no gate: openings of mounted files are not recorded by the kernel yet",
-    "no gVisor: kernel containers run under runc",
     "no page enrols one-time codes: outside the demonstration mode nobody but an operator with the database can hand them out",
 )
 SPACE = 6 * 2**30
@@ -49,6 +48,7 @@ def _findings(home: Path) -> list[tuple[bool, str, str]]:
         found.append((ok([host.docker(), "image", "inspect", "datasandbox/rootfs:bookworm"]), "base image", "`make setup` makes it"))
     try:
         deployment = state.load(home)
+        found.append(_runtime(home))
         if deployment is not None:
             found.append((True, f"deployment {deployment.project} in {home}, {deployment.url}", ""))
             compose.free(deployment)
@@ -61,6 +61,13 @@ def _loop_devices() -> tuple[bool, str, str]:
     why = loop.missing()
     advice = "`modprobe loop`; in a container give it /dev, devices `b 7:* rmw` and `c 10:237 rmw`. Without, workspaces have no hard limit"
     return (not why, f"loop devices for workspaces{f' ({why})' if why else ''}", advice)
+
+
+def _runtime(home: Path) -> tuple[bool, str, str]:
+    """Say which runtime kernel containers use, and whether gVisor could be it."""
+    chosen, there = compose.runtime(home), gvisor.ready()
+    other = "" if chosen == gvisor.NAME else " (gVisor is registered too)" if there else " (gVisor: DATASANDBOX_RUNTIME=runsc)"
+    return chosen != gvisor.NAME or there, f"kernel containers run under {chosen}{other}", "`sandbox up` builds and registers it"
 
 
 def _left_behind(home: Path) -> list[str]:

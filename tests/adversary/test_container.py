@@ -17,11 +17,15 @@ import pytest
 
 from sandbox.domain.ids import new_id
 from sandbox.domain.uids import UIDS
+from sandbox.prove import PROBE as PROBE_FILE
+from sandbox.prove.verdicts import SENTRY, stands
+from sandbox.warden.freezer import Cgroup
 
 pytestmark = pytest.mark.docker
 
-PROBE = (Path(__file__).parent / "probe.py").read_text()
+PROBE = PROBE_FILE.read_text()
 IDS = [*(f"N{n}" for n in range(1, 10)), *(f"F{n}" for n in range(1, 9)), *(f"K{n}" for n in range(1, 9))]
+IN_ITS_OWN_KERNEL = {"mount a tmpfs"}  # of the memory the container has anyway
 CAPABILITIES = """SYS_ADMIN SYS_PTRACE NET_RAW NET_ADMIN SYSLOG SYS_MODULE SYS_BOOT MKNOD DAC_READ_SEARCH SYS_RAWIO SYS_TIME SYS_PACCT
 SYS_CHROOT"""
 # a container of its own as the machine has no /dev/kmsg: there another device stands in its place
@@ -145,9 +149,45 @@ def twin(scene):
 
 
 @pytest.mark.parametrize("number", IDS)
-def test_the_container_holds(inside, number):
+def test_the_container_holds(stage, inside, number):
     assert inside[number]
-    assert [verdict for verdict in inside[number] if verdict["outcome"] != "refused"] == []
+    assert [verdict for verdict in inside[number] if not stands(verdict, stage.runtime)] == []
+
+
+def test_k1_the_process_that_runs_user_code_has_no_capability_and_is_filtered_on_this_machine(scene):
+    """Under gVisor its own kernel answers the calls: what matters is what that process may ask of Linux."""
+    stage, ours, _ = scene
+    assert pids(stage, ours["kernel_container"])
+    for pid in pids(stage, ours["kernel_container"]):
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1"), status["Name"]
+        if stage.runtime == "runc":
+            assert status["CapEff"].strip("0") == "", status["Name"]
+
+
+def test_k2_root_of_a_namespace_in_gvisors_own_kernel_reaches_no_network_and_no_file(scene):
+    stage, ours, here = scene
+    argument = json.dumps({**here, "userns": True, "sections": ["network", "files"]})
+    if stage.runtime == "runc":
+        with pytest.raises(subprocess.CalledProcessError):
+            stage.run_inside(ours["kernel_container"], PROBE, argument)
+        return
+    found = json.loads(stage.run_inside(ours["kernel_container"], PROBE, argument))
+    assert [one for one in found if not stands(one, stage.runtime) and one["what"] not in IN_ITS_OWN_KERNEL] == []
+
+
+def test_every_exception_for_gvisor_is_one_that_it_needs(stage, inside):
+    if stage.runtime == "runc":
+        assert {one["outcome"] for found in inside.values() for one in found} == {"refused"}
+        return
+    answered = {(one["id"], one["what"]) for found in inside.values() for one in found if one["outcome"] not in {"refused", "absent"}}
+    assert answered == set(SENTRY)
+
+
+def pids(stage, container: str) -> list[int]:
+    """Return the process ids, on this machine, of all that runs in a container's cgroup."""
+    pid = stage.docker.api.inspect_container(container)["State"]["Pid"]
+    return [int(one) for one in (Cgroup.of(pid, container).path / "cgroup.procs").read_text().split()]
 
 
 @pytest.mark.parametrize("number", IDS)

@@ -53,8 +53,9 @@ class Log:
 class Stage:
     """A running warden in a thread, its two clients, and the means to make specs and look inside containers."""
 
-    def __init__(self, home: Path, image: str, deployment: str | None = None, workspace_mode: str = "loop") -> None:
+    def __init__(self, home: Path, image: str, deployment: str | None = None, workspace_mode: str = "loop", runtime: str = "runc") -> None:
         self.id = deployment or secrets.token_hex(4)
+        self.runtime = runtime
         self.home = home
         self.workspace_mode = workspace_mode
         self.image = image
@@ -124,7 +125,7 @@ class Stage:
             "epochs": {},
             "kernel": {
                 "image": self.image,
-                "runtime": "runc",
+                "runtime": self.runtime,
                 "memory": 1 << 30,
                 "cpus": 1.0,
                 "pids": 128,
