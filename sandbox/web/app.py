@@ -14,7 +14,7 @@ from sandbox.domain.errors import Refusal
 from sandbox.web.labels import refusal_text
 from sandbox.web.pages import refusal_page
 from sandbox.web.request import PREFIX, lang_of
-from sandbox.web.routes import agreements, api, applications, audit, data, exports, login, people, projects, start
+from sandbox.web.routes import agreements, api, applications, audit, data, exports, login, people, projects, requests, requests_api, start
 from sandbox.web.routes.api import API
 from sandbox.web.routes.uploads import MAX_UPLOAD
 from sandbox.web.runtime import Runtime
@@ -29,9 +29,10 @@ def create_app(runtime: Runtime) -> FastAPI:
     app = FastAPI(title="Data Sandbox", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
     app.state.runtime = runtime
     app.mount(f"{PREFIX}/static", Static(directory=Path(__file__).parent / "static"), name="static")
-    for module in (login, start, people, data, projects, applications, agreements, exports, audit):
+    for module in (login, start, people, data, projects, applications, agreements, exports, requests, audit):
         app.include_router(module.pages, prefix=PREFIX, include_in_schema=False)
     app.include_router(api.api)
+    app.include_router(requests_api.api)
     app.add_middleware(Guarded, origin=origin_of(runtime.settings.portal_url), hub=origin_of(runtime.settings.url), limit=_limit)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

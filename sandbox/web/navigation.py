@@ -25,6 +25,8 @@ ITEMS: tuple[tuple[str, str, tuple[Role, ...]], ...] = (
     ("/agreements", N_("协议"), (Role.RESEARCHER, Role.STEWARD, Role.ADMINISTRATOR, Role.OFFICER, Role.AUDITOR)),
     ("/sandboxes", N_("沙箱"), (Role.RESEARCHER, Role.ADMINISTRATOR)),
     ("/exports", N_("导出"), (Role.RESEARCHER, Role.REVIEWER)),
+    ("/display", N_("显示额度"), (Role.RESEARCHER, Role.STEWARD, Role.OFFICER)),
+    ("/packages", N_("软件包"), (Role.RESEARCHER, Role.ADMINISTRATOR)),
     ("/people", N_("人员与机构"), (Role.ADMINISTRATOR, Role.OFFICER, Role.AUDITOR)),
     ("/audit", N_("审计"), (Role.AUDITOR,)),
 )

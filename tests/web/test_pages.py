@@ -15,7 +15,7 @@ def paths(s):
         f"/projects/{s.project}/applications/new", "/applications", f"/applications/{s.application}", f"/applications/{s.waiting}",
         f"/applications/{s.waiting}/assess", "/agreements", f"/agreements/{s.agreement}", "/sandboxes", f"/sandboxes/{s.sandbox}",
         f"/sandboxes/{s.sandbox}/progress?state=running", "/exports", f"/exports/{s.export}", f"/exports/{s.export}/progress",
-        "/people", "/audit", f"/audit?project={s.project}", "/audit/entries/3", f"/audit/agreements/{s.agreement}",
+        "/display", f"/projects/{s.project}/display", "/packages", "/people", "/audit", f"/audit?project={s.project}", "/audit/entries/3", f"/audit/agreements/{s.agreement}",
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from sandbox.domain.permissions import Permission
 from sandbox.domain.states import ApplicationState, ExportState, GrantState, Role, VersionState
-from sandbox.services import agreements, applications, catalogue, exports, people, sandboxes
+from sandbox.services import agreements, applications, catalogue, exports, extensions, packages, people, sandboxes
 from sandbox.services.context import Context
 from sandbox.web.i18n import N_
 from sandbox.web.pages import page, show
@@ -52,6 +52,7 @@ def inbox(ctx: Context) -> Iterator[Waiting]:
             N_("阅读并签署"),
             detail=agreement.body.code,
         )
+    yield from _requests(ctx)
     if actor.has(Role.REVIEWER):
         for export in exports.exports(ctx, inbox=True):
             yield Waiting(N_("导出待审核"), export.title, export.submitted_at or export.created, f"/exports/{export.id}", N_("去审核"))
@@ -59,6 +60,16 @@ def inbox(ctx: Context) -> Iterator[Waiting]:
         yield from _research(ctx)
     if actor.has(Role.STEWARD):
         yield from _data(ctx)
+
+
+def _requests(ctx: Context) -> Iterator[Waiting]:
+    """Give what people ask for beyond their agreements."""
+    for more in extensions.requests(ctx, inbox=True):
+        path = f"/display/{more.id}"
+        yield Waiting(N_("显示额度待决定"), more.project.title, more.created, path, N_("去决定"), detail=more.person.name)
+    for package in packages.requests(ctx, inbox=True):
+        name = f"{package.name} {package.version}"
+        yield Waiting(N_("软件包待批准"), name, package.created, f"/packages#p-{package.id}", N_("去决定"), detail=package.author.name)
 
 
 def _research(ctx: Context) -> Iterator[Waiting]:
