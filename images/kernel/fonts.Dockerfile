@@ -7,5 +7,6 @@ RUN apt-get update -q && apt-get install -yq --no-install-recommends fonts-noto-
 FROM ${DEPS} AS listed
 COPY --from=fonts /usr/share/fonts /usr/share/fonts
 COPY matplotlibrc /opt/fonts/matplotlibrc
+COPY strip /tmp/strip
 RUN mkdir -p /opt/fonts/cache /home/researcher && MPLCONFIGDIR=/opt/fonts/cache MATPLOTLIBRC=/opt/fonts/matplotlibrc python -c "import matplotlib.font_manager as f; f.findfont('Noto Sans CJK SC', fallback_to_default=False)" \
- && chmod -R a+rX /opt/fonts && chown 1300:1300 /home/researcher
+ && chmod -R a+rX /opt/fonts && chown 1300:1300 /home/researcher && /tmp/strip && rm /tmp/strip

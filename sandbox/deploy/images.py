@@ -123,7 +123,7 @@ def _session(context: Path) -> None:
 def _kernel(context: Path) -> None:
     (context / "src" / "datasandbox").mkdir(parents=True)
     for file in files_under(IMAGES / "kernel"):
-        if file.name not in {"Dockerfile", "fonts.Dockerfile", "matplotlibrc", "seccomp.json"}:
+        if file.name not in {"Dockerfile", "fonts.Dockerfile", "matplotlibrc", "seccomp.json", "strip"}:
             _place(file, context / "src" / file.relative_to(IMAGES / "kernel"))
 
 
@@ -145,7 +145,9 @@ ALL = {
         Image("node", "node/Dockerfile", ("build",), _flat("images/locks/node.txt")),
         Image("vendor", "vendor/Dockerfile", ("node",), _flat("sandbox/web/package.json", "sandbox/web/package-lock.json")),
         *(Image(f"{name}-deps", "deps/Dockerfile", ("build", "base"), _lock(name)) for name in ("control", "session", "data", "kernel")),
-        Image("kernel-fonts", "kernel/fonts.Dockerfile", ("build", "kernel-deps"), _flat("images/kernel/matplotlibrc")),
+        Image(
+            "kernel-fonts", "kernel/fonts.Dockerfile", ("build", "kernel-deps"), _flat("images/kernel/matplotlibrc", "images/kernel/strip")
+        ),
         Image("control", "control/Dockerfile", ("build", "control-deps", "vendor"), _control),
         Image("session", "session/Dockerfile", ("build", "session-deps"), _session),
         Image("kernel", "kernel/Dockerfile", ("build", "kernel-fonts"), _kernel),

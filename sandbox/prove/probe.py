@@ -46,7 +46,7 @@ CALLS = {
     "io_uring_register": 427, "fsopen": 430, "fsmount": 432, "open_tree": 428, "move_mount": 429, "mount_setattr": 442, "fspick": 433,
     "init_module": 175, "finit_module": 313, "delete_module": 176, "kexec_load": 246, "kexec_file_load": 320, "reboot": 169, "swapon": 167,
     "swapoff": 168, "syslog": 103, "open_by_handle_at": 304, "name_to_handle_at": 303, "acct": 163, "quotactl": 179, "iopl": 172,
-    "ioperm": 173, "sethostname": 170, "settimeofday": 164, "fanotify_init": 300, "modify_ldt": 154, "personality": 135,
+    "ioperm": 173, "sethostname": 170, "settimeofday": 164, "fanotify_init": 300, "modify_ldt": 154, "personality": 135, "capset": 126, "sync": 162, "memfd_create": 319, "execveat": 322, "splice": 275,
 }  # fmt: skip
 NAMESPACES = {
     "user": 0x10000000, "mount": 0x20000, "pid": 0x20000000, "net": 0x40000000, "ipc": 0x08000000, "uts": 0x04000000,
@@ -303,6 +303,7 @@ def kernel():
     attack("K1", "privileges may grow", lambda: status("NoNewPrivs") != "1")
     attack("K1", "no filter of system calls", lambda: status("Seccomp") != "2")
     attack("K1", "become root", in_child(setuid))
+    attack("K1", "change one's capabilities", call("capset", None, None))
     for name, flag in NAMESPACES.items():
         attack("K2", f"unshare {name}", in_child(lambda flag=flag: call("unshare", flag)()))
         if name != "time":

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,21 @@ server = socket.create_server(("127.0.0.1", 0)); socket.create_connection(server
 model = sklearn.linear_model.LinearRegression().fit(frame[["a"]], frame.a)
 print(json.dumps([*sums, asyncio.run(ls()), round(float(model.coef_[0]), 6), subprocess.run(["echo", "x"], capture_output=True, text=True).stdout]))
 """
+
+
+def test_the_work_of_notebooks_meets_no_refusal(stage):
+    spec = stage.spec(memory=2 << 30, pids=256)
+    answer = stage.launch(spec)
+    code = (Path(__file__).parent / "notebook_work.py").read_text()
+    # a file, since `forkserver` imports the program again
+    stage.run_inside(answer["kernel_container"], f"open('/tmp/work.py', 'w').write({code!r})")
+    done = subprocess.run(
+        ["docker", "exec", answer["kernel_container"], "python", "/tmp/work.py"], capture_output=True, text=True, timeout=180, check=False
+    )
+    stage.do(stage.portal.stop(spec["sandbox"]))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == ["ok", "done"]
+    assert "Operation not permitted" not in done.stderr
 
 
 def test_the_usual_libraries_work_under_the_confinement(stage):

@@ -65,6 +65,15 @@ def test_the_published_profile_is_the_one_in_force():
         "open_tree",
         "fsopen",
         "pidfd_getfd",
+        "setuid",
+        "setresuid",
+        "capset",
+        "sync",
+        "splice",
+        "vmsplice",
+        "memfd_create",
+        "execveat",
+        "personality",
     ],
 )
 def test_the_profile_allows_no_call_that_the_threat_model_names(name):
