@@ -13,6 +13,7 @@ from typing import Any
 AHEAD = 256 * 1024  # bytes in hand, so that a cell does not wait for the portal
 LOW = AHEAD // 2  # with less, more is reserved beside the work
 IN_HAND = 16 * 1024  # bytes kept when nobody works: what a crash may lose then
+FLOOR = 4 * 1024  # bytes that only a file's size and time may take: JupyterLab asks for them before it saves, and work must be saved
 KNOWN = 4096  # payloads remembered as shown
 # A repeated payload says which of KNOWN it is, and when: 12 bits and a moment. Free would be a way to show a table in repeats.
 REPEAT_BYTES = 16
@@ -55,10 +56,11 @@ class Figures:
 class Budget:
     """The account of one sandbox as its guard holds it. Always: shown + returned <= reserved."""
 
-    def __init__(self, known: int = KNOWN) -> None:
+    def __init__(self, known: int = KNOWN, floor: int = FLOOR) -> None:
         self.reserved = self.shown = self.returned = 0
         self.figures: Figures | None = None
         self.reachable = True  # whether the portal answered when last asked
+        self.floor = floor
         self._most = known
         self._known: OrderedDict[str, None] = OrderedDict()
 
@@ -71,14 +73,14 @@ class Budget:
         """Bytes that showing a payload takes; an empty digest is nobody's."""
         return min(size, REPEAT_BYTES) if digest and digest in self._known else size
 
-    def covers(self, size: int, digest: str) -> bool:
-        """Whether a payload may be shown now."""
-        return self.cost(size, digest) <= self.covered
+    def covers(self, size: int, digest: str, *, vital: bool = False) -> bool:
+        """Whether a payload may be shown now; a vital one may take what is kept for saving."""
+        return self.cost(size, digest) <= self.covered - (0 if vital else self.floor)
 
-    def charge(self, size: int, digest: str) -> bool:
+    def charge(self, size: int, digest: str, *, vital: bool = False) -> bool:
         """Take a payload that is about to be shown; False, and nothing taken, if it is not covered."""
         cost = self.cost(size, digest)
-        if size < 0 or cost > self.covered:
+        if size < 0 or not self.covers(size, digest, vital=vital):
             return False
         self.shown += cost
         self.know(digest)
@@ -95,12 +97,12 @@ class Budget:
 
     def may_ask(self, size: int, digest: str) -> bool:
         """Whether asking the portal could cover a payload that is not covered now."""
-        return self.reachable and self.figures is not None and self.cost(size, digest) <= self.covered + self.figures.left
+        return self.reachable and self.figures is not None and self.cost(size, digest) + self.floor <= self.covered + self.figures.left
 
     def wanted(self, size: int = 0) -> int:
         """Bytes to reserve so that `size` is covered and some are in hand."""
-        missing = max(size, AHEAD) - self.covered
-        return max(0, missing) if self.covered < max(size, LOW) else 0
+        need = size + self.floor
+        return max(need, AHEAD) - self.covered if self.covered < max(need, LOW) else 0
 
     def grant(self, granted: int) -> None:
         """Take what the portal reserved."""

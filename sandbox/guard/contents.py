@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import mimetypes
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -24,15 +24,12 @@ from traitlets import Type
 
 from sandbox.domain.errors import Refusal
 from sandbox.guard.guard import Guard
-from sandbox.guard.lease import boottime
 from sandbox.guard.supervisor import Supervisor
 
 READ_FILE = 1024 * 1024
 READ_NOTEBOOK = 16 * 1024 * 1024
 WRITE = 24 * 1024 * 1024
 KEEP = 4 * 1024 * 1024  # bytes kept as a blob; of more, the digest
-ALLOWANCE = 4 * 1024 * 1024  # bytes of files shown in an hour
-HOUR = 3600.0
 LISTING = 64 * 1024  # bytes of one directory: names, and ENTRY each for sizes and times
 ENTRY = 24
 NAME_BYTES = 255
@@ -90,36 +87,6 @@ def _whole(value: Any) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
 
 
-class Allowance:
-    """How many bytes of files a session shows in an hour. What a browser sent or saw before costs nothing."""
-
-    def __init__(self, limit: int = ALLOWANCE, clock: Callable[[], float] = boottime) -> None:
-        self.limit, self.clock = limit, clock
-        self._spent: deque[tuple[float, int]] = deque()
-        self._total = 0
-        self._known: OrderedDict[str, None] = OrderedDict()
-
-    def know(self, digest: str) -> None:
-        """Note bytes that the browser has."""
-        self._known[digest] = None
-        while len(self._known) > 4096:
-            self._known.popitem(last=False)
-
-    def take(self, digest: str, size: int) -> bool:
-        """Count `size` bytes; False if they are over what may be shown now."""
-        now = self.clock()
-        while self._spent and now - self._spent[0][0] >= HOUR:
-            self._total -= self._spent.popleft()[1]
-        if digest in self._known:
-            return True
-        if self._total + size > self.limit:
-            return False
-        self._total += size
-        self._spent.append((now, size))
-        self.know(digest)
-        return True
-
-
 class SandboxCheckpoints(AsyncCheckpoints):
     """One checkpoint a file, a copy inside the workspace: no byte crosses for it."""
 
@@ -171,7 +138,6 @@ class SandboxContents(AsyncContentsManager):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.allowance = Allowance()
         self._listings: OrderedDict[str, str] = OrderedDict()  # path -> what was last shown of it
 
     @property
@@ -241,10 +207,13 @@ class SandboxContents(AsyncContentsManager):
         return found
 
     async def _charge(self, digest: str, size: int, about: dict[str, Any]) -> None:
-        """Count bytes that are about to be shown; over the allowance say so and on record."""
-        if not self.allowance.take(digest, size):
-            await Guard.current().record("file.denied", {**about, "code": "file_read_allowance"})
-            raise Refusal("file_read_allowance", status=403, limit=ALLOWANCE >> 20)
+        """Count bytes that are about to be shown, in the sandbox's display budget; over it say so and on record."""
+        guard = Guard.current()
+        if not await guard.meter.take(size, digest, vital=size <= ENTRY):
+            code = guard.budget.why()
+            guard.meter.out(code)
+            await guard.record("file.denied", {**about, "code": "file_over_budget", "why": code})
+            raise Refusal("file_over_budget", status=403)
 
     async def _directory(self, found: dict[str, Any]) -> dict[str, Any]:
         answer = await self.supervisor.call("fs.list", path=found["path"])
@@ -309,7 +278,7 @@ class SandboxContents(AsyncContentsManager):
         )
         digest = hashlib.sha256(data).hexdigest()
         entry = await self.supervisor.write(path, data, ("file.saved", {"path": path, "size": len(data), "sha256": digest}, blobs))
-        self.allowance.know(digest)  # whoever sent these bytes has them
+        Guard.current().budget.know(digest)  # whoever sent these bytes has them
         return model_of(path, entry)
 
     def _bytes(self, model: dict[str, Any], path: str) -> bytes:

@@ -246,8 +246,6 @@ class Guard:
         """Act on a grant of the portal."""
         display = self.lease.facts.get("display")
         self.meter.facts(display if isinstance(display, dict) else {})
-        if isinstance(display, dict) and "hour_bytes" not in display and not self.budget.reserved:
-            self.budget.grant(1 << 40)  # a portal that keeps no account yet: the cap of a cell alone (goes with issue 4)
         if self._display_known != self._display_asked():
             self.spawn(self._ask_display())
         self.ready.set()

@@ -49,11 +49,11 @@ class Meter:
             self.on_change()
         return shown
 
-    async def take(self, size: int, digest: str) -> bool:
-        """Take a payload that is about to be shown; waits for a reservation where one can be had."""
+    async def take(self, size: int, digest: str, *, vital: bool = False) -> bool:
+        """Take a payload that is about to be shown; waits for a reservation where one can be had, and a vital one takes the last."""
         while not self.charge(size, digest):
             if not await self.more(size, digest):
-                return False
+                return vital and self.budget.charge(size, digest, vital=True)
         return True
 
     async def more(self, size: int, digest: str) -> bool:

@@ -24,7 +24,7 @@ steps = st.lists(
 
 @given(steps)
 def test_whatever_happens_no_more_is_shown_than_was_reserved_and_not_returned(course):
-    budget, returned, reserved = Budget(known=2), 0, 0
+    budget, returned, reserved = Budget(known=2, floor=0), 0, 0
     for step in course:
         match step:
             case "grant", size:
@@ -53,7 +53,7 @@ def test_whatever_happens_no_more_is_shown_than_was_reserved_and_not_returned(co
     )
 )
 def test_w12_forged_parents_types_and_tabs_get_nothing_that_is_not_paid_for(sent):
-    budget = Budget()
+    budget = Budget(floor=0)
     budget.grant(400)
     book = Book(10_000)
     for number in ("m-1", "m-2"):
@@ -70,7 +70,7 @@ def test_w12_forged_parents_types_and_tabs_get_nothing_that_is_not_paid_for(sent
 
 
 def test_a_repeat_is_nearly_free_and_never_quite():
-    budget = Budget()
+    budget = Budget(floor=0)
     budget.grant(1000 + REPEAT_BYTES)
     assert budget.charge(1000, "picture")
     assert budget.charge(1000, "picture")
@@ -94,14 +94,14 @@ def test_digests_do_not_run_into_each_other():
 
 
 def test_a_known_digest_is_forgotten_before_too_many_are_kept():
-    budget = Budget(known=2)
+    budget = Budget(known=2, floor=0)
     for name in "abc":
         budget.know(name)
     assert [budget.cost(100, name) for name in "abc"] == [100, REPEAT_BYTES, REPEAT_BYTES]
 
 
 def test_more_is_reserved_before_what_is_in_hand_is_used_up():
-    budget = Budget()
+    budget = Budget(floor=0)
     assert budget.wanted() == AHEAD
     budget.grant(AHEAD)
     assert budget.wanted() == 0
@@ -111,7 +111,7 @@ def test_more_is_reserved_before_what_is_in_hand_is_used_up():
 
 
 def test_the_code_says_which_budget_is_used_up():
-    budget = Budget()
+    budget = Budget(floor=0)
     assert budget.why() == "display_unavailable"
     budget.figures = Figures.of(FIGURES | {"hour_left": 0})
     assert budget.why() == "display_hour"
@@ -132,7 +132,7 @@ def test_figures_of_another_form_are_none():
 
 
 def test_the_meter_does_not_count_what_is_only_in_hand():
-    budget = Budget()
+    budget = Budget(floor=0)
     budget.figures = Figures(5000, 9000, 5000 - 800, 9000 - 1800)
     budget.grant(800)
     budget.charge(300, "")
@@ -173,3 +173,12 @@ def test_text_is_cut_without_loss_and_what_comes_fits(text, room):
 
 def test_a_picture_is_not_cut():
     assert item("x" * 100, kind="display_data").split(50) == (None, item("x" * 100, kind="display_data"))
+
+
+def test_output_leaves_what_is_needed_to_save():
+    budget = Budget(floor=100)
+    budget.grant(150)
+    assert not budget.charge(51, "")
+    assert budget.charge(50, "")
+    assert not budget.charge(24, "")
+    assert [budget.charge(24, "", vital=True) for _ in range(5)] == [True, True, True, True, False]

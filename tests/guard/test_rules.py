@@ -215,7 +215,7 @@ def out(kind, parent="m-1", content=b"{}", channel="iopub", *, size=None, payloa
 
 
 def funded(size=1 << 30):
-    budget = Budget()
+    budget = Budget(floor=0)
     budget.grant(size)
     return budget
 

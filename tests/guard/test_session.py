@@ -576,6 +576,12 @@ async def test_over_the_hour_nothing_more_is_shown_and_no_trick_gets_round_it():
                 assert len((await client.run(code))[1]) < 2000
             assert len((await fresh(stack, TEXT.format(half=60_000)))[1]) < 2000
             assert stack.reserved - stack.given_back <= 300_000
+            big = await stack.call("PUT", "api/contents/big.txt", {"type": "file", "format": "text", "content": "y" * 200_000})
+            assert big[0] == 201
+            await one.run("open('big.txt', 'a').write('z')")
+            assert (await stack.get("api/contents/big.txt"))[0] == 403  # files count against the same budget
+            assert (await stack.entry("file.denied"))["data"]["code"] == "file_over_budget"
+            assert (await stack.get("api/contents/big.txt?content=0"))[0] == 200  # and work can still be saved
             stack.hour_bytes = 1 << 30  # more was agreed to
             await stack.tell(stack.grant())
             later = await one.run("import datasandbox as ds; ds.show_again()")

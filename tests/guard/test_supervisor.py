@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from sandbox.domain.errors import Refusal
-from sandbox.guard.contents import HOUR, Allowance
 from sandbox.guard.supervisor import Supervisor, SupervisorDown
 
 KERNEL_FILES = Path(__file__).parents[2] / "images" / "kernel"
@@ -137,15 +136,3 @@ def test_f4_the_supervisors_memory_is_not_its_kernels_to_open():
         loader = f"import sys, types; m = types.ModuleType('supervisor'); sys.modules['supervisor'] = m; exec({source!r}, m.__dict__); "
         done = subprocess.run([sys.executable, "-c", loader + code], user=65534, cwd="/", capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["0", "65534"], done.stderr
-
-
-def test_w11_file_reads_have_an_hourly_allowance_and_known_bytes_are_free():
-    now = [0.0]
-    allowance = Allowance(limit=100, clock=lambda: now[0])
-    assert allowance.take("a", 60)
-    assert allowance.take("a", 60)
-    assert not allowance.take("b", 60)
-    allowance.know("b")
-    assert allowance.take("b", 60)
-    now[0] = HOUR
-    assert allowance.take("c", 100)

@@ -58,9 +58,9 @@ MESSAGES: dict[str, Message] = {
         "浏览器中只能打开文本文件和笔记本，其他格式不予显示。请在代码里读取它；要带出结果请用 ds.export。",
         "Only text files and notebooks open in the browser. Read it in code; to take results out use ds.export.",
     ),
-    "file_read_allowance": Message(
-        "一小时内在浏览器中查看的文件已达到 {limit} MB 的上限，请稍后再打开。文件仍在工作区，代码可以读取；要带出结果请用 ds.export。",
-        "The files opened in the browser within an hour reached the limit of {limit} MB; open it later. It is still in the workspace and code can read it; to take results out use ds.export.",
+    "file_over_budget": Message(
+        "剩余的显示额度不够打开这个文件，请稍后再打开，或在门户申请更多额度。文件仍在工作区，代码可以读取；要带出结果请用 ds.export。",
+        "What is left of the display budget is too little to open this. Open it later, or ask for more budget in the portal. The file is in the workspace and code can read it; to take results out use ds.export.",
     ),
     "kernel_gone": Message("内核已经结束，请重新启动内核。", "The kernel has ended. Restart it."),
     "path_refused": Message(
