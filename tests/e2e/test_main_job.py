@@ -138,6 +138,8 @@ def _works(researcher: Person, lab: Page) -> None:
     # JupyterLab drops what is run before it has a kernel
     expect(lab.locator("#jp-main-statusbar")).to_contain_text("Python 3 | 空闲", timeout=60 * SECONDS)
     expect(lab.locator("#ds-line")).to_contain_text("flights 挂载 · randhie 查询（暂不可用） · 剩余 89 天")
+    expect(lab.locator("#ds-meter")).to_contain_text("/ 5 MB")
+    expect(lab.locator("#ds-meter [role=meter]")).to_have_count(2)
     _run(lab, 0, "1+1")
     expect(_output(lab, 0)).to_have_text("2", timeout=60 * SECONDS)
     _run(lab, 1, ANALYSE)

@@ -609,11 +609,25 @@ async def test_a_cell_waits_for_a_reservation_only_when_none_is_in_hand():
         assert stack.given_back > 0
 
 
-async def test_twin_without_the_count_a_whole_table_is_read():
-    async with Stack() as stack:
-        stack.hour_bytes = stack.day_bytes = 1 << 40
-        await stack.tell(stack.grant())
-        async with stack.connect(await stack.start_kernel()) as ws:
-            one = Client(ws, V1)
-            got = [len((await one.run(TEXT.format(half=100_000)))[1]) for _ in range(4)]
-            assert sum(got) > 800_000
+async def test_twin_without_the_count_a_whole_table_is_read(tmp_path):
+    """The budget is what stops it: with the count off, a table of 1.2 MB is read out over an hour's budget of 300 KB."""
+    config = tmp_path / "config.py"
+    off = """
+from sandbox.guard import budget
+
+budget.Budget.covers = lambda self, size, digest, *, vital=False: True
+"""
+    config.write_text((ROOT / "images/session/jupyter_server_config.py").read_text() + off)
+
+    async def read_out(**more):
+        async with Stack(**more) as stack:
+            stack.hour_bytes = 300_000
+            await stack.tell(stack.grant())
+            async with stack.connect(await stack.start_kernel()) as ws:
+                one = Client(ws, V1)
+                await one.run("import random; table = [random.randbytes(100_000).hex() for _ in range(6)]")
+                texts = [(await one.run(f"print(table[{n}])"))[1] for n in range(6)]
+                return sum(len(text) for text in texts if "显示额度" not in text)
+
+    assert await read_out() <= 300_000
+    assert await read_out(config=config) > 1_200_000
