@@ -123,8 +123,7 @@ def sign(ctx: Context, agreement_id: str, *, text_digest: str, side: str | None 
 
 def revoke(ctx: Context, agreement_id: str, *, ground: str, reason: str) -> Agreement:
     """End an agreement, or withdraw an offer, at once (A11.1); live sandboxes of the project are to be cut."""
-    one = _found(ctx, agreement_id)
-    ctx.require(Permission.AGREEMENT_REVOKE, **_resource(one))
+    one = _to_restrict(ctx, agreement_id, Permission.AGREEMENT_REVOKE)
     ground, reason = fields.required(ground, "ground", longest=400), fields.required(reason, "reason")
     was_active = one.state is AgreementState.ACTIVE
     one.state = step(AGREEMENT_STEPS, one.state, AgreementState.REVOKED)
@@ -140,8 +139,7 @@ def revoke(ctx: Context, agreement_id: str, *, ground: str, reason: str) -> Agre
 
 def hold(ctx: Context, agreement_id: str, *, ground: str, reason: str, until: datetime | None = None) -> Hold:
     """Suspend an active agreement at once (A11.2); live sandboxes of the project are to be cut."""
-    one = _found(ctx, agreement_id)
-    ctx.require(Permission.AGREEMENT_HOLD, **_resource(one))
+    one = _to_restrict(ctx, agreement_id, Permission.AGREEMENT_HOLD)
     if one.state is not AgreementState.ACTIVE or why_not(one, (), ctx.now):
         raise Refusal(why_not(one, (), ctx.now) or "agreement_not_active", status=409)
     if until is not None and (until.tzinfo is None or until <= ctx.now):
@@ -218,6 +216,16 @@ def _found(ctx: Context, agreement_id: str, *, lock: bool = True) -> Agreement:
     if one is None:
         raise not_visible("agreement")
     ctx.visible(Permission.AGREEMENT_READ, **_resource(one))
+    return one
+
+
+def _to_restrict(ctx: Context, agreement_id: str, act: Permission) -> Agreement:
+    """Return an agreement whose access the actor may take away, also while policy does not answer."""
+    one = ctx.db.get(Agreement, agreement_id, with_for_update=True)
+    if one is not None and ctx.protects(act, **_resource(one)):
+        return one
+    one = _found(ctx, agreement_id)
+    ctx.require(act, **_resource(one))
     return one
 
 

@@ -50,6 +50,13 @@ def limits(ctx: Context, *, project: str, person: str, epoch: int = 0) -> Limits
     return Limits(cell, hour, day, until)
 
 
+def default_day(ctx: Context) -> int | None:
+    """Return the bytes a day that policy allows without an extension; None while it does not answer."""
+    facts = {"lease": {"live": True, "epoch": 0}, "cell_bytes": 0, "now": stamp(ctx.now), "extension": None}
+    day = ctx.policy.decide(POLICY, facts).obligations.get("day_bytes")
+    return day if isinstance(day, int) else None
+
+
 def session_limits(ctx: Context, *, sandbox_id: str, boot: str) -> Limits:
     """Return the limits of a live session, before the transaction that reserves; Refusal `policy_unavailable` (503), or as `reserve`."""
     session = _live(ctx.db, sandbox_id, boot, lock=False)

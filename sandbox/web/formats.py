@@ -1,6 +1,8 @@
 """How times, sizes, counts and terms are shown."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sandbox.web.i18n import translator
@@ -38,6 +40,11 @@ def size(value: int | None) -> str:
             break
         amount /= 1024
     return f"{amount:.0f}\u202f{unit}" if unit == "B" else f"{amount:.1f}\u202f{unit}"
+
+
+def whole_copies(sizes: Iterable[tuple[str, int | None]], day_bytes: int | None) -> list[dict[str, Any]]:
+    """Return for each named size in how many days all of it could be shown at `day_bytes` a day, rounded up; unknown sizes are left out."""
+    return [{"name": name, "bytes": size, "days": -(-size // day_bytes)} for name, size in sizes if size and day_bytes]
 
 
 def left(until: datetime | str | None, now: datetime, lang: str) -> str:

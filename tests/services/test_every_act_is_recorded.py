@@ -40,7 +40,7 @@ READERS = {
     *("sandboxes.find", "sandboxes.in_force_agreements", "sandboxes.lease_of", "sandboxes.live_session", "sandboxes.sandbox_view"),
     *("sandboxes.to_cut", "sandboxes.visible_sandboxes"),
     "sandboxes.note_activity",  # a counter for the page; each execution is on record by the session itself
-    *("display.limits", "display.session_limits", "display.facts", "display.spent"),
+    *("display.limits", "display.default_day", "display.session_limits", "display.facts", "display.spent"),
     *("extensions.requests", "extensions.request", "extensions.in_force", "extensions.granted", "extensions.waiting_bodies"),
     *("extensions.may_revoke", "extensions.bodies_of"),
     *("packages.requests", "packages.may_decide", "packages.approved"),

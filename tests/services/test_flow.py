@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from world import Decision
 
 from sandbox.domain.agreements import in_force
 from sandbox.domain.errors import Refusal
@@ -407,3 +408,44 @@ def test_the_whole_way_is_on_record_in_order(world):
         *("project.created", "application.drafted", "application.submitted", "application.assessed", "agreement.offered"),
         *("agreement.signed", "agreement.signed", "agreement.activated", "release.started", "release.ready", "agreement.revoked"),
     ]
+
+
+class Away:
+    """Policy that gives no answer."""
+
+    def decide(self, package, facts, /):
+        return Decision(allow=False, reasons=["policy_unavailable"])
+
+
+@pytest.mark.parametrize("who", ["steward", "administrator", "officer"])
+@pytest.mark.parametrize("act", ["revoke", "hold"])
+def test_access_is_taken_away_while_policy_is_away_and_the_record_says_so(world, who, act):
+    world.dataset()
+    one = world.active()
+    world.policy = Away()
+    with world.as_(who) as ctx:
+        getattr(agreements, act)(ctx, one, ground="第十一条", reason="核实")
+    with world.database.reading() as db:
+        row = db.scalars(select(Outbox).where(Outbox.kind == {"revoke": "agreement.revoked", "hold": "agreement.held"}[act])).one()
+        assert row.data["policy"] == [{"act": f"agreement:{act}", "decision": None, "revision": None, "unreachable": True}]
+
+
+@pytest.mark.parametrize("who", ["steward2", "researcher", "auditor"])
+def test_nobody_else_and_nothing_else_goes_on_while_policy_is_away(world, who):
+    world.dataset()
+    one = world.active()
+    with world.as_("steward") as ctx:
+        hold = agreements.hold(ctx, one, ground="第十一条", reason="核实").id
+    world.policy = Away()
+    for act in (
+        lambda ctx: agreements.revoke(ctx, one, ground="g", reason="r"),
+        lambda ctx: agreements.hold(ctx, one, ground="g", reason="r"),
+        lambda ctx: agreements.lift(ctx, hold),
+        lambda ctx: projects.create_project(ctx, title="t", purpose="p"),
+    ):
+        with pytest.raises(Refusal) as refusal, world.as_(who) as ctx:
+            act(ctx)
+        assert (refusal.value.code, refusal.value.status) == ("policy_unavailable", 503)
+    with pytest.raises(Refusal) as refusal, world.as_("officer") as ctx:
+        agreements.lift(ctx, hold)
+    assert refusal.value.code == "policy_unavailable", "giving access back waits for policy"

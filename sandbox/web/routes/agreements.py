@@ -11,10 +11,10 @@ from sandbox.domain.agreements import live_holds
 from sandbox.domain.errors import Refusal
 from sandbox.domain.permissions import Permission
 from sandbox.domain.states import Side
-from sandbox.services import agreements
+from sandbox.services import agreements, display
 from sandbox.services.context import Context
 from sandbox.store.tables import Agreement
-from sandbox.web.formats import SHANGHAI
+from sandbox.web.formats import SHANGHAI, whole_copies
 from sandbox.web.labels import agreement_state
 from sandbox.web.pages import View, page, show, submit, to
 from sandbox.web.request import read_form, words
@@ -48,6 +48,7 @@ def one(agreement_id: str) -> View:
             may_revoke=ctx.may(Permission.AGREEMENT_REVOKE, **known),
             may_hold=ctx.may(Permission.AGREEMENT_HOLD, **known),
             may_lift={h.id for h in row.holds if agreements.may_lift(ctx, h)},
+            copies=whole_copies([(i.dataset.name, i.releases[-1].bytes) for i in row.items if i.releases], display.default_day(ctx)),
             may_audit=ctx.may(Permission.AUDIT_READ),
         )
 

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from sandbox.domain.columns import may_be_accessed
 from sandbox.domain.permissions import Permission
 from sandbox.domain.states import Access, ApplicationState, VersionState
-from sandbox.services import applications, catalogue, projects
+from sandbox.services import applications, catalogue, display, projects
 from sandbox.services.context import Context
 from sandbox.store.tables import Application, Dataset, Project, Version
+from sandbox.web.formats import whole_copies
 from sandbox.web.pages import View, page, show, submit, to
 from sandbox.web.request import form_of, read_form, words
 
@@ -114,7 +115,10 @@ def assessment(application_id: str) -> View:
         row = applications.application(ctx, application_id)
         bodies = to_assess(ctx, row)
         items = [item for item in row.items if item.body.code in bodies[:1]]
-        return page(request, "assess.html", ctx=ctx, row=row, bodies=bodies, items=items)
+        # No release yet: the version's file (Parquet), by the share of its columns that is asked for.
+        shares = [(i.dataset.name, (i.version.bytes or 0) * len(i.columns) // max(1, len(i.version.columns))) for i in items]
+        copies = whole_copies(shares, display.default_day(ctx))
+        return page(request, "assess.html", ctx=ctx, row=row, bodies=bodies, items=items, copies=copies)
 
     return view
 

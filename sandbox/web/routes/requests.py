@@ -1,7 +1,7 @@
 """Pages of what people ask for: more display in a project, packages in the image."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData
@@ -13,7 +13,7 @@ from sandbox.domain.permissions import Permission
 from sandbox.services import agreements, extensions, packages, projects
 from sandbox.services.context import Context
 from sandbox.store.tables import DisplayRequest
-from sandbox.web.formats import SHANGHAI
+from sandbox.web.formats import SHANGHAI, whole_copies
 from sandbox.web.pages import View, page, show, submit, to
 from sandbox.web.request import read_form, words
 from sandbox.web.routes.requests_api import own_budget
@@ -24,21 +24,13 @@ KIB, MIB = 1 << 10, 1 << 20
 UNITS = {"cell_bytes": ("cell_kib", KIB), "hour_bytes": ("hour_mib", MIB), "day_bytes": ("day_mib", MIB)}
 
 
-def copies(ctx: Context, project: str, day_bytes: int, *, bodies: set[str] | None = None) -> list[dict[str, Any]]:
-    """Return, for each release in force, its size and in how many days all of it could be shown at `day_bytes` a day.
+def sizes(ctx: Context, project: str) -> list[tuple[str, int | None]]:
+    """Return data set and bytes of each release in force.
 
     The size is that of the release's Parquet file, compressed: the smallest form in which all of it could cross, so the fewest days.
     """
-    live = [
-        a for a in agreements.of_project(ctx.db, project) if in_force(a, a.holds, ctx.now) and (bodies is None or a.body.code in bodies)
-    ]
-    sizes = [(i.dataset, i.releases[-1].bytes) for a in live for i in a.items if i.releases and i.releases[-1].bytes]
-    return [{"dataset": dataset, "bytes": size, "days": days_of(size, day_bytes)} for dataset, size in sizes if size]
-
-
-def days_of(size: int, day_bytes: int) -> int | None:
-    """Return the days it takes to show `size` bytes, rounded up; None without a budget."""
-    return -(-size // day_bytes) if day_bytes > 0 else None
+    live = [a for a in agreements.of_project(ctx.db, project) if in_force(a, a.holds, ctx.now)]
+    return [(i.dataset.name, i.releases[-1].bytes) for a in live for i in a.items if i.releases]
 
 
 def shown_state(ctx: Context, row: DisplayRequest) -> str:
@@ -97,7 +89,7 @@ def display_request(request_id: str) -> View:
             may_withdraw=row.state == "requested" and ctx.may(Permission.DISPLAY_WITHDRAW, author=row.person.login),
             may_revoke=row.state == "approved" and extensions.may_revoke(ctx, row),
             granted=extensions.granted(row) if row.state == "approved" else None,
-            copies=copies(ctx, row.project_id, row.day_bytes),
+            copies=whole_copies(sizes(ctx, row.project_id), row.day_bytes),
         )
 
     return view
