@@ -1,6 +1,5 @@
 """Log-in: the hub shows the form, the portal knows the people (passwords, one-time codes, lock-out: all there)."""
 
-import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -29,7 +28,7 @@ class PortalAuthenticator(Authenticator):
             "login": data.get("username", ""),
             "password": data.get("password", ""),
             "otp": data.get("otp", ""),
-            "address": await asyncio.to_thread(places.address_of, handler),
+            "address": await places.address_of(handler),
             "device": device,
             "device_new": new,
         }

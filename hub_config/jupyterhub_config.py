@@ -70,6 +70,7 @@ c.JupyterHub.allow_named_servers = True
 c.JupyterHub.named_server_limit_per_user = 0
 c.JupyterHub.implicit_spawn_seconds = 0
 c.SandboxSpawner.use_internal_ip = True
+c.SandboxSpawner.cmd = ["jupyterhub-singleuser"]  # the image's own, which the Docker door would not show
 c.SandboxSpawner.pull_policy = "skip"  # images are there, by digest
 c.SandboxSpawner.remove = True
 c.SandboxSpawner.start_timeout = 120

@@ -29,12 +29,12 @@ def both(code: str) -> str:
     return chinese if chinese == english else f"{chinese} {english}"
 
 
-async def post(url: str, token: str, body: dict[str, Any], *, seconds: float, down: str) -> dict[str, Any]:
-    """POST `body` and return the JSON object of the answer; PeerError for anything but 200."""
+async def post(url: str, token: str, body: dict[str, Any] | None, *, seconds: float, down: str) -> dict[str, Any]:
+    """POST `body` (GET when it is None) and return the JSON object of the answer; PeerError for anything but 200."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
-            session.post(url, json=body, headers={"Authorization": f"Bearer {token}"}) as answer,
+            session.request("GET" if body is None else "POST", url, json=body, headers={"Authorization": f"Bearer {token}"}) as answer,
         ):
             try:
                 result = await answer.json(content_type=None)
@@ -61,3 +61,9 @@ async def ask_portal(settings: Settings, act: str, body: dict[str, Any], *, seco
 async def ask_warden(settings: Settings, act: str, body: dict[str, Any], *, seconds: float = 60) -> dict[str, Any]:
     """POST `/v1/<act>`; PeerError when the warden refuses or does not answer."""
     return await post(f"{WARDEN}/v1/{act}", settings.token("hub", "warden"), body, seconds=seconds, down="warden_unavailable")
+
+
+async def ask_networks(settings: Settings, *, seconds: float = 5) -> list[str]:
+    """Return the address ranges of this deployment's networks; PeerError when the warden does not answer."""
+    answer = await post(f"{WARDEN}/v1/networks", settings.token("hub", "warden"), None, seconds=seconds, down="warden_unavailable")
+    return [str(subnet) for subnet in answer.get("networks", [])]

@@ -7,21 +7,19 @@ or one visitor's failures would be everybody's.
 import ipaddress
 import logging
 import secrets
-from functools import cache
 from typing import Any
 
-import docker
-import requests
-from docker.errors import DockerException
-
+from hub_config.peers import PeerError, ask_networks
 from sandbox.settings import Settings
 
 COOKIE = "portal-device"
 DAYS = 30  # as `accounts.KNOWN`
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_known: dict[str, tuple[Network, ...]] = {}
 _log = logging.getLogger(__name__)
 
 
-def address_of(handler: Any) -> str:
+async def address_of(handler: Any) -> str:
     """Return the client's address as the proxy saw it, or "" when it is a gateway's, a container's or this machine's."""
     try:
         address = ipaddress.ip_address(handler.request.remote_ip or "")
@@ -30,23 +28,21 @@ def address_of(handler: Any) -> str:
     if address.is_loopback or address.is_unspecified:
         return ""
     try:
-        ours = networks(Settings.from_env().id)
-    except (DockerException, requests.RequestException):
-        _log.warning("Docker did not tell the networks: this log-in counts as from no address")
+        ours = await networks(Settings.from_env())
+    except (PeerError, ValueError):
+        _log.warning("the warden did not tell the networks: this log-in counts as from no address")
         return ""
     return "" if any(address in network for network in ours) else str(address)
 
 
-@cache  # the networks are older than the hub and outlive it; a failure is not kept
-def networks(deployment: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """Return the networks of this deployment: their gateways are the host, their members our own containers."""
-    client = docker.APIClient(timeout=5)
-    try:
-        found = client.networks(filters={"label": f"datasandbox.deployment={deployment}"})
-    finally:
-        client.close()
-    parts = [part for network in found for part in (network["IPAM"].get("Config") or [])]
-    return tuple(ipaddress.ip_network(part["Subnet"]) for part in parts if part.get("Subnet"))
+async def networks(settings: Settings) -> tuple[Network, ...]:
+    """Return the networks of this deployment: their gateways are the host, their members our own containers.
+
+    Asked once: they are older than the hub and outlive it; a failure is not kept.
+    """
+    if settings.id not in _known:
+        _known[settings.id] = tuple(ipaddress.ip_network(subnet) for subnet in await ask_networks(settings))
+    return _known[settings.id]
 
 
 def device_of(handler: Any) -> tuple[str, bool]:

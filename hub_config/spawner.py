@@ -1,7 +1,7 @@
-"""The spawner: the portal decides, the warden makes the kernel's side, then Docker makes the session's.
+"""The spawner: the portal decides, the warden makes the kernel's side, then the session's.
 
-Order matters. Docker would make a missing bind source as root's directory, and does not see a mount made later; so the
-session is created only when the warden's launch has returned. If either fails, both go.
+Stock DockerSpawner speaks to the warden's Docker door (`DOCKER_HOST`), which builds the container from the signed spec whatever is asked
+here. The session is created only when the warden's launch has returned. If either fails, both go.
 """
 
 import asyncio
@@ -16,13 +16,10 @@ from dockerspawner import DockerSpawner
 from tornado.web import HTTPError
 
 from hub_config.peers import PeerError, ask_portal, ask_warden
-from sandbox.domain.uids import UIDS
 from sandbox.settings import Settings
 
 READY_SECONDS = 60  # until the session answers
 POLL_SECONDS = 0.1  # the hub's own backoff finds out seconds later
-TMP_BYTES = 64 * 1024 * 1024
-PIDS = 128
 
 
 class SandboxSpawner(DockerSpawner):
@@ -61,45 +58,18 @@ class SandboxSpawner(DockerSpawner):
         except PeerError as error:
             self._refused = error.status < HTTPStatus.INTERNAL_SERVER_ERROR
             raise
-        places = await ask_warden(self._settings, "launch", envelope)
-        self._describe(envelope["spec"], places)
+        await ask_warden(self._settings, "launch", envelope)
+        self._describe(envelope["spec"])
         address: tuple[str, int] = await super().start()
         return address
 
-    def _describe(self, spec: dict[str, Any], places: dict[str, Any]) -> None:
-        """Set what DockerSpawner makes the session container from: all of it the portal's or ours."""
+    def _describe(self, spec: dict[str, Any]) -> None:
+        """Set what DockerSpawner must know of the container that the warden makes from the same spec."""
         if spec["sandbox"] != self.name or spec["login"] != self.user.name:
             raise PeerError("spec_invalid", 403)
-        session, owner = spec["session"], UIDS["session"]
-        self.image = session["image"]
+        self.image = spec["session"]["image"]
         self.object_name = f"ds-{self._settings.id}-session-{self.name}"
         self.network_name = f"ds-{self._settings.id}-sessions"
-        self.mem_limit = session["memory"]
-        # no activity reports: the portal culls by executions, and the session's token may say nothing to the hub
-        self.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": "0"} | {key: str(value) for key, value in session["environment"].items()}
-        # type=bind fails on a source that is not there; -v would make it
-        self.mounts = [
-            {"type": "bind", "source": places["sock"], "target": "/sock"},
-            {"type": "bind", "source": places["door"], "target": "/door"},
-        ]
-        self.extra_create_kwargs = {
-            "user": f"{owner}:{owner}",
-            "labels": {
-                "datasandbox.deployment": self._settings.id,
-                "datasandbox.role": "session",
-                "datasandbox.sandbox": self.name,
-            },
-        }
-        self.extra_host_config = {
-            "group_add": [str(UIDS["kernel"])],
-            "read_only": True,
-            "tmpfs": {"/tmp": f"size={TMP_BYTES},uid={owner},gid={owner},mode=0700,nosuid,nodev,noexec"},  # noqa: S108 - in the container
-            "cap_drop": ["ALL"],
-            "security_opt": ["no-new-privileges:true"],
-            "memswap_limit": session["memory"],
-            "pids_limit": PIDS,
-            "log_config": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
-        }
 
     async def _answers(self, ip: str, port: int) -> None:
         """Return when the session answers `/api`; RuntimeError with its last words when it ends or takes too long."""

@@ -63,6 +63,7 @@ def up(home: Path, *, url: str = "", demo: bool | None = None, images_for: Mappi
     _workspaces(deployment)
     # After a restart of the machine the engine may have started services before these mounts: they must be made anew.
     anew = ["--force-recreate"] if any([mounts.share(home), mounts.share(deployment.run)]) else []
+    state.docker_door(deployment)
     _environment(deployment)
     say(f"· starting {deployment.project} …")
     _compose(deployment, "up", "-d", "--no-build", "--pull", "never", "--quiet-pull", *anew, "proxy", "log", "opa", "warden", "portal")
@@ -167,7 +168,6 @@ def variables(deployment: Deployment) -> dict[str, str]:
         "DATASANDBOX_WORKSPACE_BYTES": _kept(deployment, "DATASANDBOX_WORKSPACE_BYTES", str(WORKSPACE_BYTES)),
         "DATASANDBOX_WORKSPACE_INODES": _kept(deployment, "DATASANDBOX_WORKSPACE_INODES", str(WORKSPACE_INODES)),
         "DATASANDBOX_DATABASE_URL": _kept(deployment, "DATASANDBOX_DATABASE_URL", ""),
-        "DATASANDBOX_DOCKER_GID": str(Path("/var/run/docker.sock").stat().st_gid),
         "DATASANDBOX_OPA_ACCEPTS_PORTAL": (secrets / "opa/accepts/portal.sha256").read_text(),
         "DATASANDBOX_OPA_ACCEPTS_SESSION": (secrets / "opa/accepts/session.sha256").read_text(),
         "CONFIGPROXY_AUTH_TOKEN": (secrets / "hub/proxy.token").read_text(),

@@ -11,7 +11,6 @@ from sandbox.deploy.steps import CACHE, SetupError, ok, say
 from sandbox.warden import loop
 
 NOT_YET = (
-    "the hub holds the Docker socket, for session containers, until the warden's Docker door exists: whoever takes over the hub has this machine",
     "no query worker: what an agreement opens as *queried* cannot be queried yet (`queried_not_available`)",
     "no gate: openings of mounted files are not recorded by the kernel yet",
     "no page enrols one-time codes: outside the demonstration mode nobody but an operator with the database can hand them out",

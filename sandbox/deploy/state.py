@@ -112,6 +112,14 @@ def init(home: Path, *, url: str = "", demo: bool | None = None) -> Deployment:
     return made
 
 
+def docker_door(deployment: Deployment) -> None:
+    """Make the directory of the hub's Docker door before a container binds it: the engine would make it root's own. The warden makes the socket."""
+    path = deployment.run / "docker"
+    path.mkdir(exist_ok=True)
+    os.chown(path, 0, UIDS["hub"])
+    path.chmod(0o710)
+
+
 def _directories(deployment: Deployment) -> None:
     home = deployment.home
     home.chmod(0o755)

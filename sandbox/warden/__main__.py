@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from audit.client import Source
 from sandbox.settings import Settings
 from sandbox.warden.data import DataRuns
+from sandbox.warden.door import DockerDoor
 from sandbox.warden.engine import Engine
 from sandbox.warden.records import Recorder
 from sandbox.warden.sandboxes import Sandboxes
 from sandbox.warden.server import Server
+from sandbox.warden.session import HUB, Sessions
 from sandbox.warden.spent import Spent
 from sandbox.warden.workspaces import Workspaces
 
@@ -44,7 +46,10 @@ async def application(settings: Settings, log_url: str) -> web.Application:
     data = DataRuns(settings.home, engine, recorder)
     await sandboxes.reconcile()
     await data.reconcile()
-    return Server(settings.id, public, settings.accepts("warden"), sandboxes=sandboxes, data=data, spent=spent, now=now).app()
+    sessions = Sessions(settings, os.environ.get("DATASANDBOX_HUB", HUB))
+    await DockerDoor(sessions, approved=sandboxes, engine=engine, recorder=recorder).open()
+    accepts = settings.accepts("warden")
+    return Server(settings.id, public, accepts, sandboxes=sandboxes, data=data, spent=spent, subnets=engine.subnets, now=now).app()
 
 
 def main() -> None:

@@ -42,6 +42,17 @@ class Found:
     pid: int
 
 
+@dataclass(frozen=True, slots=True)
+class SessionSeen:
+    """A session container of this deployment, as much of it as its spawner needs."""
+
+    id: str
+    name: str
+    sandbox: str
+    state: dict[str, Any]
+    address: str
+
+
 class Engine:
     """The Docker Engine of this node, seen by one deployment: other deployments' containers do not exist here."""
 
@@ -92,6 +103,53 @@ class Engine:
             "labels": self._labels("data", JOB, spec.job),
         }
         return await self._do(lambda: self._start(options))
+
+    async def create_session(self, options: dict[str, Any], places: Places, sandbox: str) -> str:
+        """Create, without starting it, the session container of a sandbox; return its id. Raises EngineError (409 when it has one)."""
+        whole = options | {
+            "mounts": [_bind(places.sock, "/sock", read_only=False), _bind(places.door, "/door", read_only=False)],
+            "labels": self._labels("session", SANDBOX, sandbox),
+        }
+        return await self._do(lambda: str(self._client.containers.create(**whole).id))
+
+    async def session(self, container: str) -> SessionSeen | None:
+        """Return the session container of that id or name, None when it is another kind or not of this deployment. Raises NotFound, EngineError."""
+
+        def see() -> SessionSeen | None:
+            seen = self._client.api.inspect_container(container)
+            labels = seen["Config"]["Labels"] or {}
+            if container not in {seen["Id"], seen["Name"].removeprefix("/")}:
+                return None
+            if (labels.get(DEPLOYMENT), labels.get(ROLE)) != (self.deployment, "session"):
+                return None
+            state = {key: seen["State"][key] for key in ("Status", "Running", "Paused", "ExitCode", "Error", "StartedAt", "FinishedAt")}
+            networks = seen["NetworkSettings"]["Networks"].values()
+            address = next((network["IPAddress"] for network in networks), "")
+            return SessionSeen(seen["Id"], seen["Name"].removeprefix("/"), labels.get(SANDBOX, ""), state, address)
+
+        return await self._do(see)
+
+    async def start_session(self, container: str) -> None:
+        """Start a session container that was created. Raises EngineError."""
+        await self._do(lambda: self._client.api.start(container))
+
+    async def last_words(self, container: str, lines: int) -> bytes:
+        """Return the last lines a container printed, in Docker's framing (8 bytes of header a piece), as docker-py reads it."""
+
+        def read() -> bytes:
+            words = self._client.api.logs(container, stdout=True, stderr=True, stream=False, tail=lines)
+            return b"\x01\0\0\0" + len(words).to_bytes(4, "big") + words if words else b""
+
+        return await self._do(read)
+
+    async def subnets(self) -> list[str]:
+        """Return the address ranges of this deployment's networks (CIDR). Raises EngineError."""
+
+        def find() -> list[str]:
+            found = self._client.api.networks(filters={"label": f"{DEPLOYMENT}={self.deployment}"})
+            return [part["Subnet"] for network in found for part in (network["IPAM"].get("Config") or []) if part.get("Subnet")]
+
+        return await self._do(find)
 
     async def exit_code(self, container: str) -> int:
         """Return the exit code of a container that has ended (137 when killed)."""

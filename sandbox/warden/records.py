@@ -25,20 +25,20 @@ class Recorder:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._later: asyncio.Queue[tuple[str, dict[str, str], dict[str, Any]]] = asyncio.Queue()
+        self._later: asyncio.Queue[tuple[str, dict[str, str], dict[str, Any], dict[str, str]]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
-    async def before(self, kind: str, refs: dict[str, str], data: dict[str, Any]) -> None:
-        """Record an act that is about to happen. Raises Refusal `log_unavailable` (503): then it must not happen."""
+    async def before(self, kind: str, refs: dict[str, str], data: dict[str, Any], actor: dict[str, str] = WARDEN) -> None:
+        """Record an act of `actor` that is about to happen. Raises Refusal `log_unavailable` (503): then it must not happen."""
         try:
-            await self._source.append(kind, actor=WARDEN, refs=refs, data={"act": new_id(), **data})
+            await self._source.append(kind, actor=actor, refs=refs, data={"act": new_id(), **data})
         except LogError as error:
             _log.warning("%s refused: %s", kind, error)
             raise Refusal("log_unavailable", status=503) from error
 
-    def later(self, kind: str, refs: dict[str, str], data: dict[str, Any]) -> None:
+    def later(self, kind: str, refs: dict[str, str], data: dict[str, Any], actor: dict[str, str] = WARDEN) -> None:
         """Record what has happened, as soon as the log can take it."""
-        self._later.put_nowait((kind, refs, {"act": new_id(), **data}))
+        self._later.put_nowait((kind, refs, {"act": new_id(), **data}, actor))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain(), name="records")
 
@@ -48,14 +48,13 @@ class Recorder:
 
     async def _drain(self) -> None:
         while not self._later.empty():
-            kind, refs, data = self._later.get_nowait()
-            await self._append(kind, refs, data)
+            await self._append(*self._later.get_nowait())
             self._later.task_done()
 
-    async def _append(self, kind: str, refs: dict[str, str], data: dict[str, Any]) -> None:
+    async def _append(self, kind: str, refs: dict[str, str], data: dict[str, Any], actor: dict[str, str]) -> None:
         while True:
             try:
-                await self._source.append(kind, actor=WARDEN, refs=refs, data=data)
+                await self._source.append(kind, actor=actor, refs=refs, data=data)
             except LogUnavailable:
                 _log.warning("the log is unavailable; %s waits", kind)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -39,6 +39,7 @@ class Live:
     pid: int = 0
     cgroup: Cgroup | None = None
     cause: str = ""
+    spec: SandboxSpec | None = None  # None for one adopted from an earlier warden
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def known(self, found: Found) -> None:
@@ -79,6 +80,15 @@ class Sandboxes:
         """Return the sandboxes that are starting, running or ending."""
         return [{"sandbox": live.sandbox, "boot": live.boot, "state": live.state} for live in self._live.values()]
 
+    def lives(self, sandbox: str) -> bool:
+        """Tell whether the sandbox's kernel container runs and is not being ended."""
+        live = self._live.get(sandbox)
+        return live is not None and live.state == "running" and not live.cause
+
+    def approved(self, sandbox: str) -> SandboxSpec | None:
+        """Return the verified spec from which the session of a sandbox that lives is made, at its start and again; None otherwise."""
+        return self._live[sandbox].spec if self.lives(sandbox) else None
+
     async def launch(self, spec: SandboxSpec) -> dict[str, str]:
         """Start the kernel container of a verified spec that is spent. All or nothing.
 
@@ -88,7 +98,7 @@ class Sandboxes:
         if spec.sandbox in self._live:
             raise Refusal("sandbox_running", field="sandbox", status=409)
         refs = {"sandbox": spec.sandbox, "session": spec.session.id, "project": spec.project}
-        live = self._live[spec.sandbox] = Live(spec.sandbox, spec.boot, refs)
+        live = self._live[spec.sandbox] = Live(spec.sandbox, spec.boot, refs, spec=spec)
         places = Places.of(self._home, self._run, spec.sandbox)
         try:
             releases = self._releases(spec)

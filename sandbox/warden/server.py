@@ -25,6 +25,7 @@ CALLERS = {
     "/v1/cut": {"portal"},
     "/v1/stop": {"hub", "portal"},
     "/v1/state": {"portal"},
+    "/v1/networks": {"hub"},
 }
 _log = logging.getLogger(__name__)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -42,6 +43,7 @@ class Server:
         sandboxes: Sandboxes,
         data: DataRuns,
         spent: Spent,
+        subnets: Callable[[], Awaitable[list[str]]],
         now: Callable[[], datetime],
     ) -> None:
         self._deployment = deployment
@@ -50,6 +52,7 @@ class Server:
         self._sandboxes = sandboxes
         self._data = data
         self._spent = spent
+        self._subnets = subnets
         self._now = now
 
     def app(self) -> web.Application:
@@ -63,6 +66,7 @@ class Server:
                 web.post("/v1/cut", self._cut),
                 web.post("/v1/stop", self._stop),
                 web.get("/v1/state", self._state),
+                web.get("/v1/networks", self._networks),
             ]
         )
         return app
@@ -117,6 +121,9 @@ class Server:
 
     async def _state(self, _request: web.Request) -> web.Response:
         return web.json_response({"sandboxes": self._sandboxes.state()})
+
+    async def _networks(self, _request: web.Request) -> web.Response:
+        return web.json_response({"networks": await self._subnets()})
 
     def _verified(self, envelope: object) -> specs.Spec:
         """Return the spec of an envelope, used up from here on, whatever becomes of it."""

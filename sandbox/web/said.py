@@ -21,6 +21,8 @@ SAID: dict[str, str] = {
     "kernel.started": N_("内核容器启动"),
     "kernel.ended": N_("内核容器结束"),
     "kernel.cut": N_("内核容器被冻结并终止"),
+    "docker.refused": N_("Docker 门拒绝了中枢的请求"),
+    "session.created": N_("创建会话容器"),
     "kernel.container_lost": N_("内核容器失去联系"),
     "cell.denied": N_("代码单元被拒绝执行"),
     "file.asked": N_("请求工作区文件"),

@@ -10,18 +10,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import docker
 import requests
 from aiohttp import web
 
+from sandbox.domain.ids import new_id
+from sandbox.domain.spec import SandboxSpec, Session
 from sandbox.settings import Settings
+from sandbox.warden.door import DockerDoor
+from sandbox.warden.engine import Engine
+from sandbox.warden.records import Recorder
+from sandbox.warden.session import Sessions
 from sandbox.web.hub_oauth import HubOAuth
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PASSWORDS = {"researcher": "a b&c=ü", "researcher2": "second"}
 MEMORY = 512 * 1024 * 1024
@@ -53,7 +60,10 @@ class Loop:
             await runner.setup()
             await web.TCPSite(runner, host, port).start()
 
-        asyncio.run_coroutine_threadsafe(begin(), self.loop).result(10)
+        self.do(begin())
+
+    def do(self, call: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self.loop).result(10)
 
 
 def portal(asked: Asked, image: str, deployment: str) -> web.Application:
@@ -114,22 +124,68 @@ def pages(oauth: HubOAuth) -> web.Application:
     return app
 
 
-def warden(asked: Asked, run: Path) -> web.Application:
-    """The warden's two calls of the hub."""
+class Approved:
+    """The sandboxes that the warden of this test launched: what its door may make sessions of."""
+
+    def __init__(self) -> None:
+        self.specs: dict[str, SandboxSpec] = {}
+
+    def approved(self, sandbox: str) -> SandboxSpec | None:
+        return self.specs.get(sandbox)
+
+    def lives(self, sandbox: str) -> bool:
+        return sandbox in self.specs
+
+
+class Door(DockerDoor):
+    """The warden's own door, which also remembers the lines of environment that the hub asked for."""
+
+    asked_for: ClassVar[dict[str, list[str]]] = {}
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if name := request.query.get("name"):  # a body is kept once read, so the door reads the same
+            Door.asked_for[name] = json.loads(await request.read())["Env"]
+        return await super().answer(request)
+
+
+class Log:
+    """The log at the door's edge: remembers."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+
+    async def append(self, kind: str, **_rest: Any) -> int:
+        self.kinds.append(kind)
+        return len(self.kinds)
+
+
+def warden(asked: Asked, run: Path, approved: Approved) -> web.Application:
+    """The warden's three calls of the hub; a sandbox is live from its launch to its stop."""
     app = web.Application()
+
+    async def networks(_: web.Request) -> web.Response:
+        return web.json_response({"networks": ["127.0.0.0/8"]})
+
+    app.router.add_get("/v1/networks", networks)
 
     async def launch(request: web.Request) -> web.Response:
         envelope = await request.json()
         asked.calls.append(("warden launch", envelope))
         if asked.warden_refuses:
             return web.json_response({"code": "spec_expired"}, status=403)
+        spec = envelope["spec"]
+        session = Session(new_id(), spec["session"]["image"], spec["session"]["memory"], spec["session"]["environment"])
+        given = {"deployment": spec["deployment"], "sandbox": spec["sandbox"], "login": spec["login"], "session": session}
+        blank = {field.name: "" for field in fields(SandboxSpec)}
+        approved.specs[spec["sandbox"]] = SandboxSpec(**blank | given)
         places = {name: run / "sb" / envelope["spec"]["sandbox"] / name for name in ("sock", "door")}
         for place in places.values():
             place.mkdir(parents=True, exist_ok=True)
         return web.json_response({"sandbox": envelope["spec"]["sandbox"]} | {name: str(place) for name, place in places.items()})
 
     async def stop(request: web.Request) -> web.Response:
-        asked.calls.append(("warden stop", await request.json()))
+        asked.calls.append(("warden stop", body := await request.json()))
+        approved.specs.pop(body["sandbox"], None)
         return web.json_response({})
 
     app.router.add_post("/v1/launch", launch)
@@ -148,6 +204,8 @@ class Stack:
     asked: Asked
     engine: docker.DockerClient
     restart_hub: Callable[[], None]
+    asked_for: dict[str, list[str]]  # name of a session's container -> the environment in the body of its create
+    recorded: list[str]  # kinds
 
     def session_name(self, server: str) -> str:
         return f"ds-{self.deployment}-session-{server}"
@@ -176,6 +234,7 @@ def running(tmp: Path, ports: list[int]) -> Any:
     tokens = {name: secrets.token_urlsafe(32) for name in ("portal", "warden", "proxy", "service-portal")}
     (tmp / "home/secrets/hub").mkdir(parents=True)
     (tmp / "home/hub").mkdir()
+    (tmp / "run").mkdir()
     for name, token in tokens.items():
         (tmp / f"home/secrets/hub/{name}.token").write_text(token + "\n")
     environment = {
@@ -200,7 +259,12 @@ def running(tmp: Path, ports: list[int]) -> Any:
     )
     loop.serve(pages(oauth), "127.0.0.1", portal_port)
     loop.serve(portal(asked, image, deployment), "127.0.0.1", internal)
-    loop.serve(warden(asked, tmp / "run"), "127.0.0.1", warden_port)
+    approved, log = Approved(), Log()
+    loop.serve(warden(asked, tmp / "run", approved), "127.0.0.1", warden_port)
+    sessions = Sessions(settings, environment["DATASANDBOX_HUB"])
+    door = Door(sessions, approved=approved, engine=Engine(deployment), recorder=Recorder(log))
+    path = loop.do(door.open())
+    environment["DOCKER_HOST"] = f"unix://{path}"
     proxy_image = next(tag for found in engine.images.list("datasandbox/proxy") for tag in found.tags)
     proxy = engine.containers.run(
         proxy_image,
@@ -236,12 +300,15 @@ def running(tmp: Path, ports: list[int]) -> Any:
     try:
         start_hub()
         api_url = f"http://127.0.0.1:{hub}/hub/api"
-        yield Stack(url, deployment, api_url, tokens["service-portal"], tokens["portal"], image, asked, engine, start_hub)
+        yield Stack(
+            url, deployment, api_url, tokens["service-portal"], tokens["portal"], image, asked, engine, start_hub, door.asked_for, log.kinds
+        )
     finally:
         if process:
             process.terminate()
             process.wait(20)
         output.close()
+        loop.do(door.close())
         for container in engine.containers.list(all=True, filters={"label": f"datasandbox.deployment={deployment}"}):
             container.remove(force=True)
         proxy.kill()

@@ -1,44 +1,39 @@
 """Where a log-in comes from: what many people share is no place, and a browser is known by a cookie that only the hub can make."""
 
-import ipaddress
+import asyncio
 from types import SimpleNamespace
 
-import docker
 import pytest
-from docker.errors import DockerException
 from tornado.web import create_signed_value, decode_signed_value
 
 from hub_config import places
+from hub_config.peers import PeerError
 
 
-class Docker:
-    """Docker's answer about networks."""
+class Warden:
+    """The warden's answer about networks."""
 
     down = False
+    asked = 0
 
-    def __init__(self, **_named):
-        pass
 
-    def networks(self, filters):
-        assert filters == {"label": "datasandbox.deployment=0123abcd"}
-        if Docker.down:
-            raise DockerException
-        return [{"IPAM": {"Config": [{"Subnet": "172.20.0.0/16", "Gateway": "172.20.0.1"}]}}, {"IPAM": {"Config": None}}]
-
-    def close(self):
-        pass
+async def ask_networks(_settings):
+    Warden.asked += 1
+    if Warden.down:
+        raise PeerError("warden_unavailable", 503)
+    return ["172.20.0.0/16"]
 
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch):
-    places.networks.cache_clear()
-    monkeypatch.setattr(docker, "APIClient", Docker)
-    monkeypatch.setattr(Docker, "down", False)
+    places._known.clear()
+    monkeypatch.setattr(places, "ask_networks", ask_networks)
+    monkeypatch.setattr(Warden, "down", False)
     monkeypatch.setattr(places.Settings, "from_env", lambda: SimpleNamespace(id="0123abcd"))
 
 
 def address(remote):
-    return places.address_of(SimpleNamespace(request=SimpleNamespace(remote_ip=remote)))
+    return asyncio.run(places.address_of(SimpleNamespace(request=SimpleNamespace(remote_ip=remote))))
 
 
 @pytest.mark.parametrize("remote", ["172.20.0.1", "172.20.3.4", "127.0.0.1", "::1", "", None, "unix"])
@@ -51,12 +46,14 @@ def test_a_clients_own_address_is_one(remote):
     assert address(remote) == remote
 
 
-def test_without_dockers_answer_no_address_counts_and_it_is_asked_again(monkeypatch):
-    monkeypatch.setattr(Docker, "down", True)
+def test_without_the_wardens_answer_no_address_counts_and_it_is_asked_again_until_it_is_known(monkeypatch):
+    monkeypatch.setattr(Warden, "down", True)
     assert not address("198.51.100.7")
-    monkeypatch.setattr(Docker, "down", False)
+    monkeypatch.setattr(Warden, "down", False)
     assert address("198.51.100.7") == "198.51.100.7"
-    assert places.networks("0123abcd") == (ipaddress.ip_network("172.20.0.0/16"),)
+    asked = Warden.asked
+    assert not address("172.20.0.1")
+    assert Warden.asked == asked
 
 
 class Handler:

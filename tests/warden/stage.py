@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import threading
 from collections.abc import Coroutine, Iterator
@@ -22,11 +23,14 @@ from sandbox.adapters.warden import Warden
 from sandbox.domain.ids import new_id
 from sandbox.domain.spec import Workspace, sign, timestamp
 from sandbox.domain.uids import UIDS
+from sandbox.settings import Settings
 from sandbox.warden.data import DataRuns
+from sandbox.warden.door import DockerDoor
 from sandbox.warden.engine import Engine
 from sandbox.warden.records import Recorder
 from sandbox.warden.sandboxes import Sandboxes
 from sandbox.warden.server import Server
+from sandbox.warden.session import Sessions
 from sandbox.warden.spent import Spent
 from sandbox.warden.workspaces import Workspaces
 
@@ -95,7 +99,11 @@ class Stage:
         await self.sandboxes.reconcile()
         await data.reconcile()
         accepts = {name: hashlib.sha256(token.encode()).hexdigest() for name, token in TOKENS.items()}
-        server = Server(self.id, self.key.public_key(), accepts, sandboxes=self.sandboxes, data=data, spent=spent, now=now)
+        self.sessions = Sessions(Settings(self.home, self.run, self.id, "http://sandbox.localhost:8000"))
+        self.docker_door = DockerDoor(self.sessions, approved=self.sandboxes, engine=engine, recorder=recorder)
+        self.door_path = await self.docker_door.open()
+        public = self.key.public_key()
+        server = Server(self.id, public, accepts, sandboxes=self.sandboxes, data=data, spent=spent, subnets=engine.subnets, now=now)
         self._runner = web.AppRunner(server.app())
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -202,6 +210,7 @@ class Stage:
         self.do(self._close())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
+        shutil.rmtree(self.run / "docker")
         if (self.run / "sb").exists():
             (self.run / "sb").rmdir()
         self.run.rmdir()
@@ -209,6 +218,7 @@ class Stage:
     async def _close(self) -> None:
         await self.portal.close()
         await self.hub.close()
+        await self.docker_door.close()
         await self._runner.cleanup()
 
 

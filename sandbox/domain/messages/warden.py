@@ -46,6 +46,27 @@ MESSAGES: dict[str, Message] = {
         "数据处理容器未能启动，没有改动任何数据。请稍后重试；持续出现请联系管理员（{detail}）。",
         "The data container did not start; no data was changed. Try again shortly; if it lasts, tell an administrator ({detail}).",
     ),
+    "docker_call_refused": Message(
+        "容器管理服务只代办会话容器的创建、查看、启动、删除和末尾输出，其余 Docker 调用一律拒绝并记录（{field}）。",
+        "The Docker door makes, shows, starts, removes and reads the last words of session containers; any other Docker call is refused "
+        "and recorded ({field}).",
+    ),
+    "docker_container_refused": Message(
+        "只能操作本部署的会话容器；该请求已拒绝并记录（{field}）。",
+        "The Docker door reaches session containers of this deployment only; this was refused and recorded ({field}).",
+    ),
+    "docker_body_refused": Message(
+        "请求内容过大、过慢或不含会话令牌，已拒绝并记录（{field}）。",
+        "The request is too large, too slow or lacks the session's token; it was refused and recorded ({field}).",
+    ),
+    "docker_session_refused": Message(
+        "没有已批准且正在运行的对应沙箱，不创建也不启动会话容器；请从门户打开沙箱（{field}）。",
+        "No approved sandbox of that name runs, so its session is neither made nor started; open the sandbox from the portal ({field}).",
+    ),
+    "docker_refusals_counted": Message(
+        "一分钟内被拒绝的 Docker 调用过多，其余只记录次数。",
+        "Too many refused Docker calls within a minute: the rest are recorded by their number.",
+    ),
     "warden_unavailable": Message(
         "容器管理服务没有应答，按规定不启动任何环境。请稍后重试；持续出现请联系管理员。",
         "The warden, which starts containers, gave no answer, so nothing is started. Try again shortly; if it lasts, tell an administrator.",
