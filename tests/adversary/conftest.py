@@ -7,6 +7,8 @@ import pytest
 
 from sandbox.deploy import gvisor
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "warden"))
 
 from stage import Stage, kernel_image

@@ -40,7 +40,7 @@ def call(method: str, path: str, body: object = None) -> tuple[int, dict]:
 
 
 def tell(name: str, answer: tuple[int, dict]) -> tuple[int, dict]:
-    print(json.dumps({"attack": name, "status": answer[0], "code": answer[1].get("code", "")}), flush=True)
+    print(json.dumps({"attack": name, "status": answer[0], "code": answer[1].get("code", "")}), flush=True)  # noqa: T201 - this is its answer
     return answer
 
 
@@ -66,7 +66,12 @@ for name, host in {
     "another image": {},
 }.items():
     tell(name, call("POST", f"{V}/containers/create?name=evil", box(**host)))
-    tell(f"{name}, named as a session", call("POST", f"{V}/containers/create?name={SESSION[:-12]}abcdefghijkl", box(**host) | {"Env": ["JUPYTERHUB_API_TOKEN=" + "a" * 32]}))
+    tell(
+        f"{name}, named as a session",
+        call(
+            "POST", f"{V}/containers/create?name={SESSION[:-12]}abcdefghijkl", box(**host) | {"Env": ["JUPYTERHUB_API_TOKEN=" + "a" * 32]}
+        ),
+    )
 for method, path in (
     ("POST", f"/containers/{SESSION}/exec"), ("POST", f"/containers/{KERNEL}/exec"), ("POST", "/exec/abc/start"),
     ("POST", "/build"), ("POST", "/images/create?fromImage=alpine"), ("GET", "/images/json"), ("POST", "/commit?container=" + SESSION),
@@ -94,4 +99,7 @@ chunk = b"10000\r\n" + b"a" * 65536 + b"\r\n"
 tell("giant body in chunks", send(f"{create}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk * 64))
 tell("deep JSON", send(f"{create}Content-Length: 60000\r\n\r\n".encode() + b"[" * 60000))
 tell("two lengths", send(f"{create}Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc".encode()))
-tell("session again", call("POST", f"{V}/containers/create?name={SESSION}", box(Privileged=True) | {"Env": ["JUPYTERHUB_API_TOKEN=" + "a" * 32]}))
+tell(
+    "session again",
+    call("POST", f"{V}/containers/create?name={SESSION}", box(Privileged=True) | {"Env": ["JUPYTERHUB_API_TOKEN=" + "a" * 32]}),
+)
