@@ -24,7 +24,7 @@ def send(raw: bytes) -> tuple[int, dict]:
                 said += chunk
         except OSError:
             pass
-    if not said.startswith(b"HTTP/1.1 "):
+    if not said.startswith(b"HTTP/1."):  # 1.0 when the request was none
         return 0, {}
     body = said.partition(b"\r\n\r\n")[2]
     try:
