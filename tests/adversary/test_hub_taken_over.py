@@ -35,10 +35,10 @@ def scene(stack):
             entries = []
 
             async def told():
-                entries[:] = [e["leaf"] for e in await live.entries(start, kind="docker.refused")]
-                return entries
+                entries[:] = [e["leaf"] for e in await live.entries(start) if e["leaf"]["kind"] == "docker.refused"]
+                return len(entries) >= 10
 
-            await until(told, 20, "an entry docker.refused")
+            await until(told, 20, "entries docker.refused")
             ours = live.docker("ps", "-aq", "--no-trunc", "--filter", f"label={stack.deployment.label}").split()
             return (
                 [json.loads(line) for line in said.splitlines()],
