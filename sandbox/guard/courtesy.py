@@ -48,7 +48,7 @@ WORDS = {
         "day": "今天",
         "amount": "{used} / {limit} MB（{percent}%）",
         "more": "申请更多",
-        "more_about": "显示额度快用完时可以申请更多，由数据提供单位决定（在门户的沙箱页面）",
+        "more_about": "显示额度快用完时可以申请更多，由数据提供单位决定（在门户申请）",
         "nearly": "额度将尽",
         "empty": "额度用完",
         "extended": "已获准增加，至 {until}",
@@ -77,7 +77,7 @@ WORDS = {
         "day": "today",
         "amount": "{used} / {limit} MB ({percent}%)",
         "more": "ask for more",
-        "more_about": "When the display budget runs short you can ask for more; the data's owner decides (on the sandbox's page in the portal)",
+        "more_about": "When the display budget runs short you can ask for more; the data's owner decides (asked for in the portal)",
         "nearly": "nearly used up",
         "empty": "used up",
         "extended": "more granted until {until}",
@@ -133,7 +133,8 @@ def status(facts: dict[str, Any], sandbox: str, now: Now) -> dict[str, Any]:
     ends = [datetime.fromisoformat(one["not_after"]) for one in agreements if one.get("not_after")]
     left = [max(0, (min(ends) - now.time).days)] if ends else []
     term = [words["days"].format(n=n) if n else words["last_day"] for n in left]
-    title = str((facts.get("project") or {}).get("title", ""))
+    project = facts.get("project") or {}
+    title, site = str(project.get("title", "")), str(facts.get("url", "")).rstrip("/")
     budget = meter(words, now)
     state = now.reason or "live"
     seen = f"{state} {budget['extended']} {' '.join(part['text'] for part in budget['parts'])}"
@@ -146,7 +147,8 @@ def status(facts: dict[str, Any], sandbox: str, now: Now) -> dict[str, Any]:
         "now": now.time.isoformat(timespec="seconds"),
         "line": " · ".join(part for part in (title, str(person.get("name", "")), *data, *term) if part),
         "message": now.message,
-        "portal": f"{str(facts.get('url', '')).rstrip('/')}/sandboxes/{sandbox}" if facts.get("url") else "",
+        "portal": f"{site}/sandboxes/{sandbox}" if site else "",
+        "ask": f"{site}/projects/{project.get('id', '')}/display" if site else "",
         "words": words,
     }
 

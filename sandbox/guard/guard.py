@@ -239,7 +239,8 @@ class Guard:
     def say_withheld(self, code: str, cap: int) -> str:
         """Say why output is not shown, and what to do."""
         used = self.budget.used()
-        link = f"{str(self.lease.facts.get('url', '')).rstrip('/')}/sandboxes/{self.settings.sandbox}"
+        project = self.lease.facts.get("project") or {}
+        link = f"{str(self.lease.facts.get('url', '')).rstrip('/')}/projects/{project.get('id', '')}/display"
         return self.say(code, limit=cap // 1024, hour=_mb(used["hour"][1]), day=_mb(used["day"][1]), link=link)
 
     def granted(self) -> None:

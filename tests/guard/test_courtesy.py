@@ -22,6 +22,7 @@ def test_the_line_names_project_person_access_and_the_earliest_end():
     assert shown["state"] == "live"
     assert shown["line"] == "项目 · 研究员 · flights 挂载 · randhie 查询（暂不可用） · 剩余 7 天"
     assert shown["portal"] == "http://portal.sandbox.localhost:8000/services/portal/sandboxes/sb1"
+    assert shown["ask"] == "http://portal.sandbox.localhost:8000/services/portal/projects/p1/display"
 
 
 def test_a_lapse_is_not_over_and_a_cut_is():

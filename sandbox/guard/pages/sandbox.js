@@ -52,7 +52,7 @@
   mark.setAttribute("aria-hidden", "true");
   mark.popover = "manual";
   fix(mark, { display: "block", visibility: "visible", opacity: "1", position: "fixed", inset: "0", width: "100vw", height: "100vh", margin: "0",
-    padding: "0", border: "0", overflow: "hidden", "max-width": "none", "max-height": "none", "background-color": "transparent", "pointer-events": "none", "z-index": "2147483000",
+    padding: "0", border: "0", outline: "none", "box-shadow": "none", overflow: "hidden", "max-width": "none", "max-height": "none", "background-color": "transparent", "pointer-events": "none", "z-index": "2147483000",
     filter: "none", transform: "none", clip: "auto", "clip-path": "none", "content-visibility": "visible" });
 
   let last = null;      // what the server said last
@@ -109,7 +109,7 @@
       put(bar, "i", "").style.width = `${part.percent}%`;
       put(one, "span", part.text);
     }
-    if (status.portal) put(meter, "a", status.words.more, { href: status.portal, target: "_blank", rel: "noopener", title: status.words.more_about });
+    if (status.ask) put(meter, "a", status.words.more, { href: status.ask, target: "_blank", rel: "noopener", title: status.words.more_about });
   }
 
   function tell(state, title, why, rest) {
