@@ -479,12 +479,14 @@ def _spec(ctx: Context, settings: Settings, sandbox: Sandbox, session: SandboxSe
 
 
 def _facts(ctx: Context, sandbox: Sandbox, session: SandboxSession, agreements: Sequence[Agreement], settings: Settings) -> dict[str, Any]:
+    # What came into force after this start is not mounted in it: it comes with the next one.
+    given = [a for a in agreements if a.active_at and session.started_at and a.active_at <= session.started_at]
     return {
         "sandbox": sandbox.id,
         "boot": session.boot,
         "project": {"id": sandbox.project_id, "title": sandbox.project.title},
         "person": {"login": sandbox.person.login, "name": sandbox.person.name, "lang": sandbox.person.lang},
-        "agreements": [_item_facts(ctx.db, agreement, item) for agreement in agreements for item in agreement.items],
+        "agreements": [_item_facts(ctx.db, agreement, item) for agreement in given for item in agreement.items],
         "display": display.facts(ctx, project=sandbox.project_id, person=sandbox.person_id, epoch=session.epoch),
         "url": settings.portal_url,
     }

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -506,3 +507,12 @@ def test_a_member_who_does_not_own_the_sandbox_gets_their_own(ready):
         projects.add_member(ctx, ready.project_id, login="researcher2")
     assert opened(ready, "researcher2") != mine
     assert authorised(ready, mine, "researcher2").code == "start_not_requested"
+
+
+def test_the_lease_names_no_data_that_came_into_force_after_the_start(ready):
+    sandbox, boot = running(ready)
+    assert [a["dataset"] for a in lease(ready, sandbox, boot)["facts"]["agreements"]] == ["flights"]
+    with ready.runner() as ctx:
+        ctx.db.get_one(agreements.Agreement, ready.agreement).active_at = ready.now + timedelta(seconds=1)
+        ctx.record("agreement.activated", refs={})
+    assert lease(ready, sandbox, boot)["facts"]["agreements"] == []
