@@ -23,7 +23,11 @@ URL = click.option("--url", envvar="DATASANDBOX_URL", default="", help="Public a
 class Parts(click.Group):
     """A group that explains a SetupError, and finds `run` and `demo` in modules of their own."""
 
-    lazy: ClassVar = {"run": ("sandbox.client_cli", "run"), "demo": ("sandbox.deploy.demo", "main")}
+    lazy: ClassVar = {
+        "run": ("sandbox.client_cli", "run"),
+        "demo": ("sandbox.deploy.demo", "main"),
+        "prove": ("sandbox.prove.command", "main"),
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""

@@ -18,6 +18,7 @@ import pytest
 from sandbox.domain.ids import new_id
 from sandbox.domain.uids import UIDS
 from sandbox.prove import PROBE as PROBE_FILE
+from sandbox.prove.cells import FILL_SOCK, LINK_SOCK
 from sandbox.prove.verdicts import SENTRY, stands
 from sandbox.warden.freezer import Cgroup
 
@@ -197,8 +198,7 @@ def test_twin_the_same_attack_succeeds_in_a_plain_container(twin, number):
 
 def test_f9_a_socket_replaced_by_a_link_is_not_followed(scene):
     stage, ours, _ = scene
-    code = "import os,socket;s=socket.socket(1);s.bind('/sock/mine');os.symlink('mine','/sock/link');os.chmod('/sock/mine',0o777)"
-    stage.run_inside(ours["kernel_container"], code)
+    stage.run_inside(ours["kernel_container"], LINK_SOCK)
     assert connects(Path(ours["sock"]) / "mine") in {0, 111}  # reached, though nobody listens
     assert connects(Path(ours["sock"]) / "link") == 40  # ELOOP
 
@@ -219,23 +219,7 @@ def connects(path: Path) -> int:
 
 def test_d10_the_socket_directory_holds_no_more_than_a_mebibyte_and_64_entries(scene):
     stage, ours, _ = scene
-    code = """
-import os, json
-made = 0
-try:
-    while made < 1000:
-        open(f"/sock/d10-{made}", "w").close(); made += 1
-except OSError: pass
-for n in range(made): os.unlink(f"/sock/d10-{n}")
-size = 0
-try:
-    with open("/sock/big", "wb", buffering=0) as f:
-        while size < 1 << 26: size += f.write(b"x" * 65536)
-except OSError: pass
-os.unlink("/sock/big")
-print(json.dumps([made, size]))
-"""
-    made, size = json.loads(stage.run_inside(ours["kernel_container"], code))
+    made, size = json.loads(stage.run_inside(ours["kernel_container"], FILL_SOCK))
     assert made < 64
     assert size <= 1 << 20
 
