@@ -25,14 +25,14 @@ TITLES: dict[str, tuple[str, str]] = {
     "X4": ("已注销的会话", "a session that was logged out"), "X5": ("未获批准的服务器", "a server nobody approved"),
 }  # fmt: skip
 
-_TESTED = "tests/adversary and tests/guard play it; prove does not make it yet"
+_TESTED = "prove does not make it yet"
 # What is not tried here, and why: never `held`.
 NOT_TRIED = {
-    "D2": "not safe on a machine that others use; tests/adversary makes it",
+    "D2": "not safe on a machine that others use",
     "D3": "not safe: where workspaces have no hard limit it would fill the disk",
     "D4": "not safe: where workspaces have no hard limit it would use up the file system",
     "D6": "not safe: it would slow the work of others",
     **dict.fromkeys(("D9", "W7", "W10", "W12", "W16"), _TESTED),
-    **dict.fromkeys(("W13", "W14"), "needs a browser; tests/e2e drives one"),
-    "W17": "needs a second sandbox of the same person; tests play it",
+    **dict.fromkeys(("W13", "W14"), "needs a browser, which prove does not drive"),
+    "W17": "needs a second sandbox of the same person; prove does not make it yet",
 }

@@ -84,11 +84,13 @@ class Browser:
         }
 
     async def status(self, ask: Ask, **headers: str) -> int:
-        """Ask as JupyterLab would, and return the status; the path goes out unchanged."""
+        """Ask as JupyterLab would, and return the status where redirects lead; the path goes out unchanged."""
         own = self.person._sandbox_headers(self.base)  # noqa: SLF001 - the same package's client, one way to say who we are
         url = URL(self.base + ask.path, encoded=True)
-        async with self.person.http.request(ask.method, url, json=ask.body, headers=own | headers, allow_redirects=False) as answer:
-            return answer.status
+        async with self.person.http.request(ask.method, url, json=ask.body, headers=own | headers) as answer:
+            # a path below lab/ may be answered by the notebook's own start page, which holds nothing of the workspace
+            own_page = answer.status == HTTPStatus.OK and b'id="jupyter-config-data"' in await answer.read()
+            return HTTPStatus.NOT_FOUND if own_page and answer.url.path.startswith(f"{URL(self.base).path}lab") else answer.status
 
     async def _refused(self, asks: list[Ask]) -> Outcome:
         return judged([(f"{ask.method} {ask.path}", await self.status(ask)) for ask in asks])
