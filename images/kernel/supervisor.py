@@ -7,7 +7,7 @@ its answers as data (sizes capped, names checked). It listens on `/sock/supervis
 
 | verb | takes | result |
 |---|---|---|
-| hello | - | `{"version": 1, "ended": n, "empty": bool}`; ends kernels left from an earlier session |
+| hello | keep (kernels the session still knows) | `{"version": 1, "ended": n, "alive": [kernel…], "empty": bool}`; ends every other kernel |
 | start | kernel, connection (ipc: `ip` is `/sock/<name>`), cwd | `{"pid"}` |
 | poll | kernel | `{"status": null while it runs, else the exit status}` |
 | interrupt | kernel | SIGINT to the kernel's process group |
@@ -120,16 +120,17 @@ class Kernels:
         self._unlink(kernel)
         return {}
 
-    def kill_all(self) -> int:
-        """End every kernel and remove every socket but our own, also those an earlier run left."""
-        running = len(self.pids)
-        for kernel in list(self.pids):
+    def kill_all(self, keep: frozenset[str] = frozenset()) -> int:
+        """End every kernel but those to keep, and remove every socket but theirs and our own, also those an earlier run left."""
+        ending = [kernel for kernel in self.pids if kernel not in keep]
+        for kernel in ending:
             self.kill(kernel)
+        kept = {self.names[kernel] for kernel in self.pids if kernel in keep}
         for path in SOCK.iterdir():
-            if path.name != "supervisor.sock":
+            if path.name != "supervisor.sock" and path.name.rsplit("-", 1)[0] not in kept:
                 with contextlib.suppress(OSError):
                     path.unlink()
-        return running
+        return len(ending)
 
     def reap(self) -> None:
         """Wait for every child that ended, ours or adopted (PID 1), and clean up after kernels."""
@@ -294,9 +295,10 @@ class Supervisor:
             "fs.mkdir": fs_mkdir,
         }
 
-    def hello(self) -> dict[str, Any]:
-        """Begin a session: kernels of an earlier one end, because nobody can reach them any more."""
-        return {"version": 1, "ended": self.kernels.kill_all(), "empty": not fs_list("", 1)["entries"]}
+    def hello(self, keep: list[str] | None = None) -> dict[str, Any]:
+        """Begin a session, or go on with one that was killed: kernels it does not know end, because nobody can reach them any more."""
+        ended = self.kernels.kill_all(frozenset(keep or ()))
+        return {"version": 1, "ended": ended, "alive": sorted(self.kernels.pids), "empty": not fs_list("", 1)["entries"]}
 
     def answer(self, line: bytes) -> dict[str, Any]:
         """Carry out one request; whatever goes wrong becomes an answer."""

@@ -41,7 +41,8 @@ c.SandboxConnection.iopub_data_rate_limit = 0  # the allowance per cell takes it
 c.ServerApp.contents_manager_class = "sandbox.guard.contents.SandboxContents"
 c.ServerApp.terminals_enabled = False
 c.NotebookNotary.db_file = ":memory:"
-c.SessionManager.database_filepath = ":memory:"
+c.ServerApp.session_manager_class = "sandbox.guard.notebooks.SandboxSessions"
+c.SandboxSessions.database_filepath = ":memory:"
 
 # Who signs in is asked anew every few seconds, and a token in a URL is no sign-in.
 c.HubAuth.cache_max_age = 10

@@ -122,17 +122,41 @@ async def _start_jupyter_server_extension(serverapp: Any) -> None:
     removed = prune(serverapp.web_app)
     add_courtesy(serverapp.web_app, serverapp.base_url)
     serverapp.log.info("guard: %d handlers removed", len(removed))
+    again = guard.memory.load()
     begun = await _hello(guard, serverapp.log)
+    if again:
+        await take_up(guard, serverapp, begun.get("alive"))
     guard.door = await Door(guard).listen()
     guard.start()
     guard.spawn(_begin(guard, serverapp.log, empty=begun.get("empty") is True))
 
 
+async def take_up(guard: Guard, serverapp: Any, alive: Any) -> None:
+    """Go on with the kernels and notebooks of this session's killed process, as its journal has them.
+
+    The supervisor's word only takes kernels away: `alive` names those it still has.
+    """
+    there = set(alive) if isinstance(alive, list) and all(isinstance(one, str) for one in alive) else set()
+    kept = sorted(set(guard.memory.kernels) & there)
+    for number in kept:
+        guard.take_up.add(number)
+        # the class's own start: ours would record a start and ask for the lease, and nothing is started here
+        await serverapp.kernel_manager._async_start_kernel(kernel_id=number, path=guard.memory.kernels[number]["cwd"])  # noqa: SLF001
+    for number, row in list(guard.memory.notebooks.items()):
+        if row["kernel_id"] in kept:
+            await serverapp.session_manager.take_up(number, row)
+        else:
+            guard.memory.note(notebook_gone=number)
+    guard.resumed(kept)
+    for number in set(guard.memory.kernels) - set(kept):
+        guard.memory.note(kernel_gone=number)
+
+
 async def _hello(guard: Guard, log: Any) -> dict[str, Any]:
-    """Greet the supervisor, which ends kernels of an earlier session; before the lease, so none of ours is among them."""
+    """Greet the supervisor, which ends every kernel but those this session still knows; before the lease."""
     for _ in range(20):
         try:
-            return await guard.supervisor.call("hello")
+            return await guard.supervisor.call("hello", keep=sorted(guard.memory.kernels))
         except (OSError, TimeoutError, Refusal) as late:
             log.warning("the kernel container does not answer yet: %s", late)
             await asyncio.sleep(0.25)

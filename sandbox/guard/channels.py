@@ -25,7 +25,7 @@ from sandbox.domain.errors import Refusal
 from sandbox.guard.budget import Withheld
 from sandbox.guard.guard import CLOSE_CODE, Guard
 from sandbox.guard.messages import Malformed, decode, encode
-from sandbox.guard.rules import REPLY_BYTES, Book, Cell, Inbound, Ledger, Outgoing, inbound, outgoing, rebuilt, replies
+from sandbox.guard.rules import REPLY_BYTES, Book, Cell, Inbound, Ledger, Outgoing, inbound, notices, outgoing, rebuilt, replies
 
 WAITING_BYTES = 64 * 1024 * 1024  # of frames that wait for their record
 WAITING = 2000
@@ -66,7 +66,16 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         self.websocket_handler.set_nodelay(True)
         self.guard.connections.add(self)
         self._pump_task = self.guard.spawn(self._pump())
+        self._tell_interrupted()
         return super().connect() or asyncio.sleep(0)
+
+    def _tell_interrupted(self) -> None:
+        """End the cells that ran when the session's process was killed: their replies went to it (`session_restarted`)."""
+        words = self.guard.say("session_restarted")
+        for number in self.guard.interrupted.pop(self.kernel_id, ()):
+            header = {"msg_id": number, "msg_type": "execute_request", "session": "", "username": "", "date": "", "version": "5.4"}
+            for kind, content, channel in notices("execute_request", "session_restarted", words):
+                self._say(kind, content, channel, header)
 
     def shut(self, code: int, reason: str) -> None:
         """Close at once: nothing more goes out, and a client that does not take the close frame is dropped."""
@@ -126,6 +135,8 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
             decision = await self.guard.decide("sandbox.cell", facts)
             code = self._judge(request, decision)
         async with self.guard.order.setdefault(self.kernel_id, asyncio.Lock()):
+            if code is None:  # written down first: a process killed from here on leaves what to close, and how
+                self.guard.memory.recording(request.id, self.kernel_id, "cell" if request.is_cell else "message")
             try:
                 await self._record(request, code, decision)
             except Refusal as refusal:
@@ -181,13 +192,15 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         if stream is None or stream.closed():
             self._not_delivered(request, "kernel_gone")
             return
+        self.guard.memory.delivering(request.id)
         cap = self.guard.cell_bytes
         self._book.background.cap = cap
         self._book.open(request.id, cap if request.is_cell else min(cap, REPLY_BYTES), request.message["header"])
         if request.is_cell:
             self._running[request.id] = time.monotonic()
-            self.guard.executions += 1
         self.session.send(stream, dict(request.message))
+        if not request.is_cell:
+            self.guard.memory.done(request.id)
 
     # --- outwards
 

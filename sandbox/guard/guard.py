@@ -15,6 +15,7 @@ from sandbox.domain.errors import Refusal
 from sandbox.domain.messages import text
 from sandbox.guard.budget import Budget, Kept
 from sandbox.guard.lease import Lease, LeaseStream
+from sandbox.guard.memory import RECORDING, Memory
 from sandbox.guard.meter import Meter
 from sandbox.guard.rules import Book, Outgoing
 from sandbox.guard.settings import Settings
@@ -65,9 +66,11 @@ class Guard:
         self.budget = Budget()  # of the sandbox: all its kernels, tabs and files
         self.meter = Meter(settings.portal, settings.tokens["session"], self.budget, on_change=self._tell_soon, on_out=self._budget_out)
         self.kept = Kept()
-        self.executions = 0
+        self.memory = Memory.of(settings.door, settings.boot)
+        self.interrupted: dict[str, list[str]] = {}  # kernel id -> cells whose end nobody saw: told to the next browser
         self.cell_bytes = 0  # nothing is shown before policy has said how much
         self.forget: Callable[[], None] = lambda: None  # drops what the server remembers of the hub's answers about persons
+        self.take_up: set[str] = set()  # kernels of a killed process that are being taken up
         self.ready = asyncio.Event()
         self._news = asyncio.Event()  # set, and replaced, when the right to work changes
         self.door: asyncio.Server | None = None
@@ -126,12 +129,15 @@ class Guard:
         if not kind.endswith(".closed"):
             self._last_act = time.monotonic()
         try:
-            return await self.source.append(kind, actor=actor or self.actor(), refs=refs, data=data, blobs=[Blob(*blob) for blob in blobs])
+            index = await self.source.append(kind, actor=actor or self.actor(), refs=refs, data=data, blobs=[Blob(*blob) for blob in blobs])
         except LogRefused as refused:
             _log.exception("the log refuses %s", kind)
             raise Refusal("record_refused", status=422, reason=refused.code) from refused
         except LogError as down:
             raise Refusal("log_unavailable", status=503) from down
+        if kind.endswith(".closed"):
+            self.memory.done(str(data.get("msg_id", "")))
+        return index
 
     def record_soon(self, kind: str, data: dict[str, Any], blobs: Iterable[tuple[str, str, bytes]] = ()) -> None:
         """Write an entry that nothing waits for (a closing entry, a refusal); a failure shows in the session's output."""
@@ -303,7 +309,21 @@ class Guard:
     def activity(self) -> dict[str, Any]:
         """What the portal learns for culling idle sandboxes."""
         busy = any(connection.busy for connection in self.connections)
-        return {"executions": self.executions, "busy": busy}
+        return {"executions": self.memory.executions, "busy": busy}
+
+    def resumed(self, kernels: list[str]) -> None:
+        """Say that this process took up what a killed one left: which kernels live on, and what became of what was on its way.
+
+        What was not yet being delivered cannot have been; of the rest nobody can tell.
+        """
+        data = {"restarts": self.memory.restarts, "kernels": kernels, "lost": sorted(set(self.memory.kernels) - set(kernels))}
+        self.record_soon("session.restarted", data)
+        for number, act in list(self.memory.open.items()):
+            status = "not_delivered" if act["state"] == RECORDING else "unknown"
+            closed = {"kernel": act["of"], "msg_id": number, "status": status, "code": "session_restarted"}
+            self.record_soon(f"{act['kind']}.closed", closed)
+            if act["kind"] == "cell":
+                self.interrupted.setdefault(act["of"], []).append(number)
 
     def start(self) -> None:
         """Begin holding the lease."""

@@ -5,6 +5,7 @@
 import contextlib
 import itertools
 import signal
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -50,6 +51,7 @@ class SandboxProvisioner(KernelProvisionerBase):
     _started = False
     _launches = 0
     _cwd = ""
+    _taken_up: dict[str, Any] | None = None
 
     @property
     def _supervisor(self) -> Supervisor:
@@ -63,9 +65,17 @@ class SandboxProvisioner(KernelProvisionerBase):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Choose new socket names at every start: with the old ones messages after a restart were lost."""
         manager: Any = self.parent
-        manager.transport, manager.ip = "ipc", str(Guard.current().settings.sock / new_id())
+        memory = Guard.current().memory
+        # A kernel that outlived the session's process is taken up where it is; the journal has its sockets and key.
+        self._taken_up = memory.kernels.get(self.kernel_id) if self.kernel_id in Guard.current().take_up else None
+        Guard.current().take_up.discard(self.kernel_id)
+        name = self._taken_up["name"] if self._taken_up else new_id()
+        manager.transport, manager.ip = "ipc", str(Guard.current().settings.sock / name)
+        if self._taken_up:
+            manager.session.key = self._taken_up["key"].encode()
         # Numbers that never repeat: Jupyter Server notices a restart by changed ports and reconnects its own streams.
-        for number, port in enumerate(PORTS, start=10 * next(_starts)):
+        first = self._taken_up["port"] if self._taken_up else 10 * (1000 * memory.restarts + next(_starts))
+        for number, port in enumerate(PORTS, start=first):
             setattr(manager, port, number)
         self.connection_info = manager.get_connection_info()
         self._cwd = str(kwargs.get("cwd") or "")
@@ -73,8 +83,13 @@ class SandboxProvisioner(KernelProvisionerBase):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:  # noqa: ARG002 - the signature is Jupyter's
         """Have the supervisor start ipykernel; raises Refusal if it cannot."""
+        if self._taken_up:
+            self._started = True
+            return self.connection_info
         info = {**self.connection_info, "key": bytes(self.connection_info["key"]).decode()}
         try:
+            where = {"name": Path(info["ip"]).name, "key": info["key"], "port": info[PORTS[0]], "cwd": self._cwd}
+            Guard.current().memory.note(kernel=self.kernel_id, **where)
             entry = ("kernel.launch", {"kernel": self.kernel_id, "cwd": self._cwd}, ())
             await self._supervisor.call("start", entry=entry, kernel=self.kernel_id, connection=info, cwd=self._cwd)
         except (OSError, TimeoutError) as down:
@@ -126,3 +141,4 @@ class SandboxProvisioner(KernelProvisionerBase):
         """Have the sockets removed whatever became of the kernel."""
         await self.kill(restart)
         self._started = False
+        Guard.current().memory.note(kernel_gone=self.kernel_id)

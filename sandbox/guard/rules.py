@@ -411,14 +411,18 @@ def replies(request: Inbound, code: str, text: str) -> list[tuple[str, dict[str,
 
     JupyterLab ends a cell only when it has both the reply and the idle status.
     """
-    if not request.is_request:
-        return []
+    channel = "control" if request.channel == "control" else "shell"
+    return notices(request.type, code, text, channel) if request.is_request else []
+
+
+def notices(kind: str, code: str, text: str, channel: str = "shell") -> list[tuple[str, dict[str, Any], str]]:
+    """Build what ends a request of a type in the browser with an error: `(type, content, channel)`."""
     error: dict[str, Any] = {"status": "error", "ename": code, "evalue": text, "traceback": [f"\x1b[0;31m{code}\x1b[0m: {text}"]}
     shown = {name: error[name] for name in ("ename", "evalue", "traceback")}
     found: list[tuple[str, dict[str, Any], str]] = [("status", {"execution_state": "busy"}, "iopub")]
-    if request.is_cell:
+    if kind == "execute_request":
         found.append(("error", shown, "iopub"))
         error |= {"execution_count": None, "user_expressions": {}, "payload": []}
-    found.append((request.type.removesuffix("_request") + "_reply", error, "control" if request.channel == "control" else "shell"))
+    found.append((kind.removesuffix("_request") + "_reply", error, channel))
     found.append(("status", {"execution_state": "idle"}, "iopub"))
     return found

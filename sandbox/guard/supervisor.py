@@ -53,7 +53,8 @@ class Supervisor:
     """One connection a boot, one request at a time.
 
     The socket's directory belongs to user code, which could put a listener of its own there: the connection made before any kernel
-    ran is the only one, and its loss is the end of the kernel container. Words a browser chose are on record before they are sent,
+    ran is the only one of this process, and its loss is the end of the kernel container. A session that was killed makes a new one:
+    what could listen there then gains nothing by it (docs/adr/0016-stay-up.md). Words a browser chose are on record before they are sent,
     because what arrives there could be read by user code (W11, W16).
     """
 

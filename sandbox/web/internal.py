@@ -167,7 +167,8 @@ async def _renew(process: Process, socket: WebSocket, session: tokens.Session, w
             return
         await socket.send_json(message)
         try:
-            word = await asyncio.wait_for(words.get(), RENEW_SECONDS)
+            async with asyncio.timeout(RENEW_SECONDS):  # wait_for of 3.11 can lose a cancellation
+                word = await words.get()
         except TimeoutError:
             continue
         if isinstance(word, LogOut):

@@ -76,6 +76,7 @@ SAID: dict[str, str] = {
     "session.stopped": N_("会话停止"),
     "session.cut": N_("会话连接被切断"),
     "session.lapsed": N_("会话租约到期"),
+    "session.restarted": N_("会话重新启动，内核继续"),
     "session.logged_out": N_("退出登录，关闭浏览器与会话的连接"),
     "lease.granted": N_("发放会话租约"),
     "kernel.start": N_("启动内核"),

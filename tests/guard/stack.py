@@ -53,9 +53,10 @@ def free_port():
 class Stack:
     """Start with `async with`; everything it started ends with it."""
 
-    def __init__(self, *, config=None, extra_env=None):
+    def __init__(self, *, config=None, extra_env=None, kernel_path=""):
         self.root = Path(tempfile.mkdtemp(prefix="ds-guard-"))
         self.config = config
+        self.kernel_path = kernel_path  # a folder whose ipykernel_launcher takes the real one's place
         self.extra_env = extra_env or {}
         self.processes = []
         self.runners = []
@@ -261,7 +262,7 @@ class Stack:
         port = free_port()
         self.host = f"127.0.0.1:{port}"
         self.url = f"http://{self.host}{PREFIX}"
-        env = {
+        self.env = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "HOME": str(self.root / "session"),
@@ -291,14 +292,25 @@ class Stack:
             "DATASANDBOX_DOOR": str(self.root / "door"),
             **self.extra_env,
         }
-        self.session_log = (self.root / "session.log").open("wb")
+        self.session_log = (self.root / "session.log").open("ab")
+        await self.start_session()
+
+    async def restart_session(self):
+        """SIGKILL, as the kernel's own OOM killer does, and start the same container's process again."""
+        if self.session.returncode is None:
+            self.session.kill()
+            await self.session.wait()
+        self.greeted.clear()
+        await self.start_session()
+
+    async def start_session(self):
         self.session = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "jupyterhub.singleuser",
             "--allow-root",
             cwd=self.root / "session",
-            env=env,
+            env=self.env,
             stdout=self.session_log,
             stderr=self.session_log,
         )
@@ -318,7 +330,7 @@ class Stack:
             "HOME": str(self.root / "home"),
             "IPYTHONDIR": str(self.root / "tmp/ipython"),
             "LANG": "C.UTF-8",
-            "PYTHONPATH": str(ROOT / "images/kernel"),
+            "PYTHONPATH": os.pathsep.join(filter(None, [self.kernel_path, str(ROOT / "images/kernel")])),
             "DATASANDBOX_SOCK": str(self.root / "sock"),
             "DATASANDBOX_WORKSPACE": str(self.root / "home"),
             "DATASANDBOX_TMP": str(self.root / "tmp"),

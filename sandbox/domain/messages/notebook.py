@@ -47,6 +47,10 @@ MESSAGES: dict[str, Message] = {
         "运行代码的容器没有应答。请稍候重试；如持续出现，请在门户关闭并重新打开沙箱。",
         "The container that runs the code does not answer. Try again shortly; if it lasts, close and reopen the sandbox in the portal.",
     ),
+    "session_restarted": Message(
+        "会话服务意外结束，已自动重新启动；内核和变量都还在。这个单元格当时正在运行，它是否执行完无法确认，请检查变量后决定是否再运行。",
+        "The session's server ended unexpectedly and was started again; the kernel and its variables are still there. This cell was running at that moment and nobody can tell whether it finished: look at your variables before you run it again.",
+    ),
     "kernel_unknown": Message(
         "沙箱里没有这种内核，没有启动。请选择 Python 3。", "The sandbox has no such kernel; none was started. Choose Python 3."
     ),
