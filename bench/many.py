@@ -39,24 +39,27 @@ async def many(home: Path, wanted: Sequence[str]) -> AsyncIterator[Figure]:
     count = TOGETHER if {"B4", "B6", "B17"} & set(wanted) else 1
     async with crowd(home, count) as ours:
         images = ours.deployment.images
-        ready, together, memory, streams, big = await _ours(ours)
+        ready, together, memory, streams, big = await _ours(ours, wanted)
     async with stock(images) as peer:
-        p_ready, p_together, p_memory, p_streams, p_big = await _peer(peer, count)
-    rounds = f"medians of {ONE_BY_ONE}, one after the other"
-    yield Figure("B5", "click to idle kernel", median_ms(ready), median_ms(p_ready), "ms", "<= 1.15x", ONE_BY_ONE, rounds)
-    if count < TOGETHER:
-        return
-    how = "from the first request until each has an idle kernel"
-    yield Figure("B6", f"{count} started together", together, p_together, "s", "<= 0.9x", 1, how)
-    how = "mean; memory of the cgroups less the file cache that can be dropped (usage - inactive_file), one idle kernel each"
-    yield Figure("B17", "memory of an idle sandbox: session and kernel container", memory, p_memory, "MiB", "<= 1.2x", count, how)
-    how = f"{MESSAGES} displays of about 100 bytes in each of {STREAMS} at once; messages that reached the clients, through proxy and guard; peer direct"
-    yield Figure("B4", f"{STREAMS} streams at once", streams, p_streams, "msg/s", ">= 0.5x", STREAMS, how)
-    how = f"{BIG // CHUNK} displays of {CHUNK:,} bytes, budget out of the way, through proxy and guard; peer direct, its rate limit off"
-    yield Figure("B3", "100 MB of output of one cell", big, p_big, "MB/s", ">= 0.9x", 1, how)
+        p_ready, p_together, p_memory, p_streams, p_big = await _peer(peer, count, wanted)
+    if "B5" in wanted:
+        how = f"medians of {ONE_BY_ONE}, one after the other"
+        yield Figure("B5", "click to idle kernel", median_ms(ready), median_ms(p_ready), "ms", "<= 1.15x", ONE_BY_ONE, how)
+    if "B6" in wanted:
+        how = "from the first request until each has an idle kernel"
+        yield Figure("B6", f"{count} started together", together, p_together, "s", "<= 0.9x", 1, how)
+    if "B17" in wanted:
+        how = "mean; memory of the cgroups less the file cache that can be dropped (usage - inactive_file), one idle kernel each"
+        yield Figure("B17", "memory of an idle sandbox: session and kernel container", memory, p_memory, "MiB", "<= 1.2x", count, how)
+    if "B4" in wanted:
+        how = f"{MESSAGES} displays of about 100 bytes in each of {STREAMS}; messages that reached the clients, through proxy and guard; peer direct"
+        yield Figure("B4", f"{STREAMS} streams at once", streams, p_streams, "msg/s", ">= 0.5x", STREAMS, how)
+    if "B3" in wanted:
+        how = f"{BIG // CHUNK} displays of {CHUNK:,} bytes, budget out of the way, through proxy and guard; peer direct, its rate limit off"
+        yield Figure("B3", "100 MB of output of one cell", big, p_big, "MB/s", ">= 0.9x", 1, how)
 
 
-async def _ours(made: Crowd) -> tuple[list[float], float, float, float, float]:
+async def _ours(made: Crowd, wanted: Sequence[str]) -> tuple[list[float], float, float, float, float]:
     researcher = await made.person("researcher")
     ready = []
     for _ in range(ONE_BY_ONE):
@@ -71,14 +74,14 @@ async def _ours(made: Crowd) -> tuple[list[float], float, float, float, float]:
     label = f"label={made.deployment.label}"
     found = [_memory(["--filter", label, "--filter", f"label=datasandbox.role={role}"]) for role in ("session", "kernel")]
     memory = sum(sum(values) for values in found) / max(1, len(kernels)) / 1024**2
-    streams, big = await _streams(kernels[:STREAMS]), await _big(kernels[0])
+    streams, big = await _output(kernels, wanted)
     for kernel in kernels:
         await kernel.close()
     await asyncio.gather(*(_close(member) for member in made.members))
     return ready, together, memory, streams, big
 
 
-async def _peer(peer: Stock, count: int) -> tuple[list[float], float, float, float, float]:
+async def _peer(peer: Stock, count: int, wanted: Sequence[str]) -> tuple[list[float], float, float, float, float]:
     ready = []
     for _ in range(ONE_BY_ONE):
         begun = time.monotonic()
@@ -91,7 +94,7 @@ async def _peer(peer: Stock, count: int) -> tuple[list[float], float, float, flo
     together = time.monotonic() - begun
     values = _memory(["--filter", f"name={peer.name}-bench-many"])
     memory = sum(values) / max(1, len(values)) / 1024**2
-    streams, big = await _streams(kernels[:STREAMS]), await _big(kernels[0])
+    streams, big = await _output(kernels, wanted)
     for kernel in kernels:
         await kernel.close()
     return ready, together, memory, streams, big
@@ -119,6 +122,11 @@ async def _close(person: Client) -> None:
     while any(one["state"] not in {"stopped", "cut", "refused"} for one in sandboxes) and time.monotonic() < until:
         await asyncio.sleep(0.1)
         sandboxes = (await person.get("/sandboxes"))["items"]
+
+
+async def _output(kernels: Sequence[Kernel], wanted: Sequence[str]) -> tuple[float, float]:
+    streams = await _streams(kernels[:STREAMS]) if "B4" in wanted else 0.0
+    return streams, await _big(kernels[0]) if "B3" in wanted else 0.0
 
 
 async def _streams(kernels: Sequence[Kernel]) -> float:
