@@ -29,6 +29,7 @@ FIRST = {
 LAST = {"hub": "http://hub:8081/hub/health", "proxy": "http://proxy:8000/_chp_healthz"}
 PROBE = "import sys, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(sys.argv[1], timeout=3)"
 RUNTIMES = ("runc", gvisor.NAME)
+REMOVALS = 4  # attempts
 PATIENCE = 90  # seconds a service may take to answer
 
 
@@ -213,14 +214,20 @@ def _compose(deployment: Deployment, *argv: str) -> None:
 
 
 def _remove_containers(deployment: Deployment, wanted: Callable[[dict[str, str]], bool]) -> None:
+    """Kill and remove what is wanted of the deployment's containers; others (hub, warden) may be removing the same ones meanwhile."""
     docker = host.docker()
-    found = run([docker, "ps", "-aq", "--filter", f"label={deployment.label}"], advice="run this again").split()
-    if not found:
-        return
-    seen = json.loads(run([docker, "inspect", *found], advice="run this again"))
-    if chosen := [item["Id"] for item in seen if wanted(item["Config"]["Labels"])]:
+    for attempt in range(REMOVALS):
+        listed = run([docker, "ps", "-aq", "--filter", f"label={deployment.label}"], advice="run this again").split()
+        seen = subprocess.run([docker, "inspect", *listed], check=False, capture_output=True, text=True).stdout if listed else "[]"
+        chosen = [item["Id"] for item in json.loads(seen or "[]") if wanted(item["Config"]["Labels"])]
+        if not chosen:
+            return
         subprocess.run([docker, "kill", *chosen], check=False, capture_output=True)  # never `stop`: it thaws a frozen sandbox
-        run([docker, "rm", "-f", "-v", *chosen], advice="run this again")
+        removed = subprocess.run([docker, "rm", "-f", "-v", *chosen], check=False, capture_output=True, text=True)
+        if removed.returncode == 0:
+            return
+        time.sleep(attempt)
+    raise SetupError("not_removed", f"containers are still there: {removed.stderr.strip()[-400:]}", "run this again")
 
 
 def _wait(deployment: Deployment, urls: dict[str, str]) -> None:
