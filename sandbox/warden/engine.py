@@ -234,6 +234,8 @@ def _confined(uid: int, memory: int, cpus: float, pids: int, tmp_bytes: int) -> 
     """Return what every container of ours has: no network, nothing writable but its tmpfs, no privilege, limits."""
     return {
         "network_mode": "none",
+        "dns": ["127.0.0.1"],  # else the engine copies the host's resolvers, which are nobody's business inside
+        "dns_search": ["."],
         "ipc_mode": "private",
         "cgroupns": "private",
         "read_only": True,

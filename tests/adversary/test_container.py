@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 import threading
 from collections import defaultdict
 from pathlib import Path
@@ -222,6 +223,11 @@ def test_d10_the_socket_directory_holds_no_more_than_a_mebibyte_and_64_entries(s
     made, size = json.loads(stage.run_inside(ours["kernel_container"], FILL_SOCK))
     assert made < 64
     assert size <= 1 << 20
+
+
+def test_d10_twin_a_plain_directory_takes_more(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FILL_SOCK.replace("/sock", str(tmp_path))], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [1000, 1 << 26]
 
 
 def test_the_session_may_enter_the_socket_directory_but_not_list_it_or_make_entries(scene):

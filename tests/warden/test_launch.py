@@ -51,6 +51,7 @@ def test_a_launched_kernel_container_is_what_the_rules_say(stage):
         assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (mode, uid, gid)
     code = "import os,json;print(json.dumps([open('/data/flights/data.parquet').read(),os.statvfs('/sock').f_files,os.getuid()]))"
     assert json.loads(stage.run_inside(answer["kernel_container"], code)) == ["a,b\n1,2\n", 64, 1300]
+    assert stage.run_inside(answer["kernel_container"], "print(open('/etc/resolv.conf').read().split())") == "['nameserver', '127.0.0.1']\n"
     stage.do(stage.hub.stop(spec["sandbox"]))
 
 
