@@ -5,6 +5,7 @@ The demonstration keeps its policy. Here OPA runs the same bundle with three num
 
 import asyncio
 import contextlib
+import os
 import re
 import secrets
 import socket
@@ -22,6 +23,7 @@ from sandbox.deploy.state import Deployment
 from sandbox.deploy.steps import CHECKOUT
 
 PLENTY = 10**12
+WORKSPACE_BYTES = 256 * 1024 * 1024  # a running sandbox has all of it reserved on disk: twenty of the usual size are 40 GiB
 NUMBERS = {"session": r"^(max_live :=) \d+$", "display": r'("\w+_bytes":) \d+'}
 TAG = "datasandbox/bench-opa"
 
@@ -57,6 +59,7 @@ class Crowd(Study):
 async def crowd(home: Path, count: int) -> AsyncIterator[Crowd]:
     """Start the deployment, make the people and the project, give them; everything goes afterwards. SetupError, ApiError, PeerError."""
     await asyncio.to_thread(compose.clean, home)
+    os.environ.setdefault("DATASANDBOX_WORKSPACE_BYTES", str(WORKSPACE_BYTES))
     try:
         # not in a thread: an interruption must not leave one that goes on starting what is being cleaned away
         deployment = compose.up(home, url=f"http://sandbox.localhost:{_free_port()}", demo=True, images_for={"opa": _opa()})
