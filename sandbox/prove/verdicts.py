@@ -17,6 +17,7 @@ SENTRY: Mapping[tuple[str, str], str] = {
     ("F6", "open /dev/fuse"): "gVisor's own device: mounts inside its own kernel only",
     ("F6", "open /dev/net/tun"): "gVisor's own device: a network of its own stack, which ends at its lo",
     ("K1", "no filter of system calls"): "Docker's profile is ignored; gVisor's own process is filtered instead",
+    ("K1", "change one's capabilities"): "its arguments are read first; every set is empty, as the other attempts of K1 show",
     ("K2", "unshare user"): "a namespace of gVisor's kernel",
     ("K2", "clone with a new user namespace"): "a namespace of gVisor's kernel",
     ("K2", "clone with a new mount namespace"): "a namespace of gVisor's kernel",
