@@ -18,8 +18,7 @@ from stage import Stage, kernel_image
 def stage(request, tmp_path_factory):
     """A warden on the real engine whose specs name the runtime; `stage.runtime` says which."""
     image = kernel_image()
-    if image is None:
-        pytest.skip("no kernel image: `make images` builds it")
+    assert image is not None, "no kernel image: `make setup` builds it"
     assert request.param == "runc" or gvisor.ready(), "gVisor is not registered with the engine: `sandbox setup --tests` does it"
     made = Stage(tmp_path_factory.mktemp("home"), image, runtime=request.param)
     yield made

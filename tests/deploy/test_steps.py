@@ -2,7 +2,6 @@ import os
 import socket
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -158,8 +157,6 @@ def test_clean_refuses_while_something_is_mounted_and_removes_nothing(tmp_path):
 
 
 def test_the_environment_of_compose_has_no_token_of_the_portal(tmp_path):
-    if os.geteuid() != 0 or not Path("/var/run/docker.sock").exists():
-        pytest.skip("needs root and an engine")
     deployment = replace(state.init(tmp_path / "h"), images={"session": "sha256:1"})
     given = compose.variables(deployment)
     tokens = {path.read_text() for path in (tmp_path / "h/secrets").rglob("*.token")}

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import requests
 
+from sandbox.deploy.steps import CACHE
+
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "policies"
-OPA = Path(os.environ.get("DATASANDBOX_OPA", ROOT / "var/cache/tools/opa"))
+OPA = Path(os.environ.get("DATASANDBOX_OPA") or CACHE / "tools" / "opa")
 PORTAL, SESSION = "portal-token-of-the-test", "session-token-of-the-test"
 
 

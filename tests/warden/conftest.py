@@ -13,8 +13,7 @@ from stage import Stage, kernel_image
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
     image = kernel_image()
-    if image is None:
-        pytest.skip("no kernel image: `make images` builds it")
+    assert image is not None, "no kernel image: `make setup` builds it"
     made = Stage(tmp_path_factory.mktemp("home"), image)
     yield made
     made.close()

@@ -58,8 +58,7 @@ def log_url(stage):
 def contained(stage, log_url):
     """A warden process in a container; the directories are bound on themselves and shared, as `sandbox up` does."""
     images = stage.docker.images.list("datasandbox/control")
-    if not images:
-        pytest.skip("no control image: `make images` builds it")
+    assert images, "no control image: `make setup` builds it"
     secrets = stage.home / "secrets" / "warden"
     (secrets / "accepts").mkdir(exist_ok=True)
     for name, token in TOKENS.items():

@@ -28,8 +28,7 @@ from sandbox.web.app import create_app  # noqa: E402
 @pytest.fixture(scope="session")
 def policy() -> Iterator[Policy]:
     """The real OPA on the real bundle."""
-    if not OPA.exists():
-        pytest.skip(f"no OPA at {OPA}: make setup builds it")
+    assert OPA.exists(), f"no OPA at {OPA}: `make setup` builds it"
     server = start(OPA, free_port())
     client = Policy(server.url, PORTAL)
     yield client
