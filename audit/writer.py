@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from audit.blobs import Blobs
+from audit.blobs import Blobs, sync_directory
 from audit.checkpoint import Head, Signer, Verifier
 from audit.errors import Damaged, Refused, Unhealthy
 from audit.index import Index, Place
@@ -240,7 +240,13 @@ def _lock(directory: Path) -> int:
 def _check_vkey(path: Path, verifier: Verifier) -> None:
     """The directory belongs to one key: another one is refused, so that a swapped key does not go unseen."""
     if not path.exists():
-        path.write_text(verifier.vkey + "\n")
+        fresh = path.with_suffix(".new")  # whole or not there, also when the machine's power goes: an empty one would read as another key
+        with fresh.open("w") as file:
+            file.write(verifier.vkey + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        sync_directory(path.parent)
     elif path.read_text().strip() != verifier.vkey:
         raise Damaged("log.other_key", f"{path} names another key than the one given: restore the right log.key")
 

@@ -137,12 +137,7 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         async with self.guard.order.setdefault(self.kernel_id, asyncio.Lock()):
             if code is None:  # written down first: a process killed from here on leaves what to close, and how
                 self.guard.memory.recording(request.id, self.kernel_id, "cell" if request.is_cell else "message")
-            try:
-                await self._record(request, code, decision)
-            except Refusal as refusal:
-                if code is None:  # the entry may still arrive: say what became of it
-                    self._not_delivered(request, refusal.code)
-                code = code or refusal.code
+            code = await self._on_record(request, code, decision)
             if code is None and not (self.guard.lease.live and not self.closed):
                 code = self.guard.lease.reason
                 self._not_delivered(request, code)
@@ -150,6 +145,20 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
                 self._deliver(request)
         if code is not None:
             self._answer(request, code)
+
+    async def _on_record(self, request: Inbound, code: str | None, decision: Decision | None) -> str | None:
+        """Have it recorded; return why it must not be delivered, or None. What may come on record all the same gets its closing entry."""
+        try:
+            await self._record(request, code, decision)
+        except Refusal as refusal:
+            if code is None:  # the entry may still arrive: say what became of it
+                self._not_delivered(request, refusal.code)
+            return code or refusal.code
+        except asyncio.CancelledError:  # the browser has gone meanwhile; the entry is on its way
+            if code is None:
+                self._not_delivered(request, "connection_closed")
+            raise
+        return code
 
     def _judge(self, request: Inbound, decision: Decision) -> str | None:
         """Turn policy's decision into the code of a refusal, or None."""

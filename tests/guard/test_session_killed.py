@@ -82,6 +82,24 @@ async def test_a_cell_killed_while_its_record_is_awaited_did_not_run_and_is_clos
         assert (await Client(ws, V1).run("x"))[1] == "1"
 
 
+async def test_a_cell_whose_browser_leaves_while_its_record_is_awaited_is_closed_as_not_delivered(own):
+    kernel = await own.start_kernel()
+    async with own.connect(kernel) as ws:
+        client = Client(ws, V1)
+        await client.run("x = 1")
+        own.held.clear()
+        own.log_gate.clear()
+        number = await client.send("execute_request", {"code": "x = 2", "silent": False})
+        await own.held.wait()
+    while (await own.get(f"api/kernels/{kernel}"))[1]["connections"]:
+        pass
+    own.log_gate.set()
+    closed = await own.entry("cell.closed", lambda leaf: leaf["data"]["msg_id"] == number)
+    assert closed["data"]["status"] == "not_delivered"
+    async with own.connect(kernel) as ws:
+        assert (await Client(ws, V1).run("x"))[1] == "1"
+
+
 def test_a_journal_that_is_not_this_sessions_own_is_not_believed(tmp_path):
     line = {"kernel": "k", "name": "abcd", "key": "key", "port": 10, "cwd": ""}
     memory = Memory.of(tmp_path, "b1")
