@@ -14,6 +14,7 @@ its answers as data (sizes capped, names checked). It listens on `/sock/supervis
 | signal | kernel, signum | that signal to the group |
 | kill | kernel | SIGKILL to the group, then its sockets and connection file are unlinked |
 | fs.stat, fs.list, fs.read | path (fs.list: limit; fs.read: limit in bytes) | an entry, entries, `{…entry, "base64"}` |
+| fs.append | path, base64, size (what the file has now) | the entry |
 | fs.write, fs.rename, fs.copy, fs.delete, fs.mkdir | path, base64 or to | the new entry |
 
 Paths are relative to the workspace. Links made by user code resolve here, in the container that may see what they name, and nowhere else.
@@ -233,6 +234,18 @@ def fs_write(path: str, base64: str) -> dict[str, Any]:
     return entry(place)
 
 
+def fs_append(path: str, base64: str, size: int) -> dict[str, Any]:
+    """Write the next part of an upload to the end of a regular file that has exactly `size` bytes now."""
+    place = workspace(path)
+    descriptor = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "ab") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            raise Refused("changed")
+        file.write(binascii.a2b_base64(base64))
+    return entry(place)
+
+
 def fs_rename(path: str, to: str) -> dict[str, Any]:
     """Rename; an existing target is not replaced."""
     source, target = workspace(path), workspace(to)
@@ -289,6 +302,7 @@ class Supervisor:
             "fs.list": fs_list,
             "fs.read": fs_read,
             "fs.write": fs_write,
+            "fs.append": fs_append,
             "fs.rename": fs_rename,
             "fs.copy": fs_copy,
             "fs.delete": fs_delete,

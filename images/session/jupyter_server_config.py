@@ -22,11 +22,11 @@ c.ServerApp.default_url = "/lab"
 c.ServerApp.log_level = "WARN"
 c.ServerApp.tornado_settings = {
     "log_function": log_request,
-    "websocket_max_message_size": 16 * 1024 * 1024,
+    "websocket_max_message_size": 4 * 1024 * 1024,  # of fragments too; policy takes 1 MiB
     "compress_response": True,
 }
-c.ServerApp.max_body_size = 48 * 1024 * 1024
-c.ServerApp.max_buffer_size = 48 * 1024 * 1024
+c.ServerApp.max_body_size = 36 * 1024 * 1024  # 24 MiB in base64, with room
+c.ServerApp.max_buffer_size = 36 * 1024 * 1024
 
 # Kernels live in the other container; there is none here.
 c.ServerApp.kernel_manager_class = "sandbox.guard.kernels.SandboxKernels"

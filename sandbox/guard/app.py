@@ -18,7 +18,9 @@ from sandbox.guard.authorizer import close_without_lease, prune
 from sandbox.guard.courtesy import add_courtesy
 from sandbox.guard.door import Door
 from sandbox.guard.guard import Guard
+from sandbox.guard.intake import Intake
 from sandbox.guard.settings import Settings
+from sandbox.guard.signedin import Events, watch
 
 WELCOME = "欢迎.ipynb"
 
@@ -121,6 +123,9 @@ async def _start_jupyter_server_extension(serverapp: Any) -> None:
     guard = Guard.current()
     removed = prune(serverapp.web_app)
     add_courtesy(serverapp.web_app, serverapp.base_url)
+    events = rf"{serverapp.base_url.rstrip('/')}/api/events/subscribe"
+    serverapp.web_app.add_handlers(".*$", [(events, Events)])
+    Intake.install(serverapp.http_server)
     serverapp.log.info("guard: %d handlers removed", len(removed))
     again = guard.memory.load()
     begun = await _hello(guard, serverapp.log)
@@ -128,6 +133,7 @@ async def _start_jupyter_server_extension(serverapp: Any) -> None:
         await take_up(guard, serverapp, begun.get("alive"))
     guard.door = await Door(guard).listen()
     guard.start()
+    guard.spawn(watch(guard, serverapp.identity_provider.hub_auth))
     guard.spawn(_begin(guard, serverapp.log, empty=begun.get("empty") is True))
 
 

@@ -53,7 +53,6 @@ HANDLERS = frozenset(
         "jupyter_server.services.contents.handlers.ContentsHandler",
         "jupyter_server.services.contents.handlers.CheckpointsHandler",
         "jupyter_server.services.contents.handlers.ModifyCheckpointsHandler",
-        "jupyter_server.services.events.handlers.SubscribeWebsocket",
         "jupyter_server.services.kernels.handlers.MainKernelHandler",
         "jupyter_server.services.kernels.handlers.KernelHandler",
         "jupyter_server.services.kernels.handlers.KernelActionHandler",
@@ -136,6 +135,14 @@ class NoLease(Matcher):
         return {}
 
 
+class ServiceWorker(Matcher):
+    """Matches a browser that fetches a script to install it as a service worker, which would outlive the page (W14)."""
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        """Tornado's question, as above; no page can leave this header out."""
+        return {} if "Service-Worker" in request.headers else None
+
+
 class WriteToReadOnly(Matcher):
     """Matches writes to handlers that never ask the Authorizer and are listed for reading only (W4)."""
 
@@ -155,7 +162,8 @@ def class_path(target: Any) -> str:
 
 def close_without_lease(web_app: web.Application, base_url: str) -> None:
     """Refuse all work while there is no live lease, before any other route is looked at."""
-    for matcher, code in ((WriteToReadOnly(base_url), "path_refused"), (NoLease(base_url), "lease")):
+    refusals = ((ServiceWorker(), "path_refused"), (WriteToReadOnly(base_url), "path_refused"), (NoLease(base_url), "lease"))
+    for matcher, code in refusals:
         web_app.default_router.rules.insert(0, Rule(matcher, Refused, {"code": code}))
 
 
@@ -188,4 +196,10 @@ def log_request(handler: Any) -> None:
     status = handler.get_status()
     if status in {403, 405} or getattr(handler, "guard_code", None):
         code = getattr(handler, "guard_code", None) or ("not_allowed" if getattr(handler, "current_user", None) else "not_signed_in")
-        Guard.current().refused(code, handler.request.method, handler.request.path, status)
+        Guard.current().refused(code, handler.request.method, handler.request.path, status, asked_by(handler))
+
+
+def asked_by(handler: Any) -> str:
+    """The login the hub gave for a request, whether or not it may do anything here; empty if the hub knows nobody."""
+    user = getattr(handler, "_cached_hub_user", None)  # where JupyterHub keeps its answer, also for a stranger it refuses
+    return str(user.get("name") or "") if isinstance(user, dict) else ""

@@ -27,10 +27,12 @@ from sandbox.guard.guard import CLOSE_CODE, Guard
 from sandbox.guard.messages import Malformed, decode, encode
 from sandbox.guard.rules import REPLY_BYTES, Book, Cell, Inbound, Ledger, Outgoing, inbound, notices, outgoing, rebuilt, replies
 
-WAITING_BYTES = 64 * 1024 * 1024  # of frames that wait for their record
+WAITING_BYTES = 64 * 1024 * 1024  # of frames that wait for their record, of all connections
 WAITING = 2000
 LATE_BYTES = 1024 * 1024  # of output that waits until the portal has covered it
 LATE = 1000
+CONNECTIONS = 32  # browsers on kernels at once
+UNREAD = 8 * 1024 * 1024  # bytes a browser has not taken: then it is gone or does not read (D7)
 ABORT_AFTER = 0.1  # seconds a client has to take the close frame
 
 
@@ -63,6 +65,9 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         if not self.guard.lease.live:
             self.shut(CLOSE_CODE, self.guard.lease.reason)
             return asyncio.sleep(0)
+        if len(self.guard.connections) >= CONNECTIONS:
+            self.shut(1013, "too_many_connections")
+            return asyncio.sleep(0)
         self.websocket_handler.set_nodelay(True)
         self.guard.connections.add(self)
         self._pump_task = self.guard.spawn(self._pump())
@@ -90,6 +95,8 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         """End: cells whose end this connection will not see are closed as unknown."""
         self.closed = True
         self.guard.connections.discard(self)
+        self.guard.waiting -= self._waiting
+        self._waiting = 0
         for task in (self._pump_task, self._late_task):
             if task is not None:
                 task.cancel()
@@ -105,7 +112,8 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         if self.closed:
             return
         self._waiting += len(incoming_msg)
-        if self._waiting > WAITING_BYTES or self._queue.qsize() >= WAITING:
+        self.guard.waiting += len(incoming_msg)
+        if self.guard.waiting > WAITING_BYTES or self._queue.qsize() >= WAITING:
             self.shut(1008, "too_many_messages")
             return
         self._queue.put_nowait(incoming_msg)
@@ -116,6 +124,7 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
             while True:
                 raw = await self._queue.get()
                 self._waiting -= len(raw)
+                self.guard.waiting -= len(raw)
                 await self._take(raw)
         except Exception:
             self.log.exception("the pump of kernel %s failed", self.kernel_id)
@@ -230,6 +239,10 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
         """Count and pass on a message of the kernel; garbage is dropped (W12, D9)."""
         if self.closed:
             return
+        if self._unread() > UNREAD:
+            self.guard.record_soon("connection.unread", {"kernel": self.kernel_id, "limit": UNREAD})
+            self.shut(1008, "output_not_read")
+            return
         channel = stream if isinstance(stream, str) else getattr(stream, "channel", "")
         try:
             _, parts = self.session.feed_identities(outgoing_msg)
@@ -286,6 +299,11 @@ class SandboxConnection(ZMQChannelsWebsocketConnection):
             return
         if cell.closed and cell.id in self._running:
             self._close_cell(cell, cell.status or "unknown")
+
+    def _unread(self) -> int:
+        """Bytes that the browser has not taken."""
+        socket = getattr(getattr(self.websocket_handler, "ws_connection", None), "stream", None)
+        return len(getattr(socket, "_write_buffer", ()))
 
     def _pass(self, stream: Any, cell: Cell, message: Outgoing, parts: list[bytes]) -> None:
         number = f"{self.session.session}_{next(self._numbers)}"

@@ -12,6 +12,7 @@ import json
 import mimetypes
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
@@ -29,7 +30,9 @@ from sandbox.guard.supervisor import Supervisor
 READ_FILE = 1024 * 1024
 READ_NOTEBOOK = 16 * 1024 * 1024
 WRITE = 24 * 1024 * 1024
-KEEP = 4 * 1024 * 1024  # bytes kept as a blob; of more, the digest
+UPLOAD = 256 * 1024 * 1024  # bytes of a file that comes in parts
+PARTS = 8  # uploads under way
+KEEP = WRITE  # bytes kept as a blob
 LISTING = 64 * 1024  # bytes of one directory: names, and ENTRY each for sizes and times
 ENTRY = 24
 NAME_BYTES = 255
@@ -87,6 +90,45 @@ def _whole(value: Any) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
 
 
+@dataclass
+class Upload:
+    """What came so far of a file that is uploaded in parts."""
+
+    size: int = 0
+    parts: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+
+def kept(path: str, data: bytes) -> tuple[dict[str, Any], list[tuple[str, str, bytes]]]:
+    """Return what goes on record of bytes that are saved: their digest, and themselves, a notebook without what it shows.
+
+    The log must not become a second place where data is: of a notebook the cells' sources are kept, never outputs or attachments.
+    """
+    about = {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    if not path.endswith(".ipynb"):
+        return about, [("file", "application/octet-stream", data)] if len(data) <= KEEP else []
+    bare = stripped(data)
+    about |= {"stripped": True} if bare is not None else {"unreadable": True}
+    return about, [("file", "application/x-ipynb+json", bare)] if bare is not None and len(bare) <= KEEP else []
+
+
+def stripped(data: bytes) -> bytes | None:
+    """Return a notebook with the type and source of its cells and nothing else; None if it is none."""
+    try:
+        cells = json.loads(data)["cells"]
+        bare = [
+            {
+                "cell_type": str(cell["cell_type"])[:16],
+                "id": str(cell.get("id", ""))[:64],
+                "source": cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"]),
+            }
+            for cell in cells
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return json.dumps({"cells": bare}, ensure_ascii=False).encode(errors="replace")
+
+
 class SandboxCheckpoints(AsyncCheckpoints):
     """One checkpoint a file, a copy inside the workspace: no byte crosses for it."""
 
@@ -138,6 +180,7 @@ class SandboxContents(AsyncContentsManager):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._uploads: OrderedDict[str, Upload] = OrderedDict()
         self._listings: OrderedDict[str, str] = OrderedDict()  # path -> what was last shown of it
 
     @property
@@ -264,8 +307,6 @@ class SandboxContents(AsyncContentsManager):
         """Record what is to be written, then write it."""
         path = clean(path)
         kind = model.get("type")
-        if model.get("chunk"):
-            raise Refusal("upload_too_large", status=413, limit=WRITE >> 20)
         if kind == "directory":
             if not await self.dir_exists(path):
                 await self.supervisor.call("fs.mkdir", entry=("file.mkdir", {"path": path}, ()), path=path)
@@ -273,13 +314,43 @@ class SandboxContents(AsyncContentsManager):
         data = self._bytes(model, path)
         if len(data) > WRITE:
             raise Refusal("upload_too_large", status=413, limit=WRITE >> 20)
-        blobs = (
-            [("file", "application/x-ipynb+json" if kind == "notebook" else "application/octet-stream", data)] if len(data) <= KEEP else []
-        )
-        digest = hashlib.sha256(data).hexdigest()
-        entry = await self.supervisor.write(path, data, ("file.saved", {"path": path, "size": len(data), "sha256": digest}, blobs))
+        if model.get("chunk"):
+            return await self._part(path, model["chunk"], data)
+        about, blobs = kept(path, data)
+        digest = about["sha256"]
+        entry = await self.supervisor.write(path, data, ("file.saved", about, blobs))
         Guard.current().budget.know(digest)  # whoever sent these bytes has them
         return model_of(path, entry)
+
+    async def _part(self, path: str, number: Any, data: bytes) -> dict[str, Any]:
+        """One part of a large upload (JupyterLab counts from 1 and calls the last -1): recorded with its bytes, then written.
+
+        The last part's entry has the digest of the whole.
+        """
+        done = self._uploads.pop(path, None) if number != 1 else Upload()
+        if done is None or not (number == -1 or number == done.parts + 1):
+            raise Refusal("upload_out_of_order", status=409, field="chunk")
+        if done.size + len(data) > UPLOAD:
+            raise Refusal("upload_too_large", status=413, limit=UPLOAD >> 20)
+        about, blobs = kept(path if number == 1 else "", data)
+        about |= {"path": path, "part": done.parts + 1, "offset": done.size}
+        whole = done.digest.copy()
+        whole.update(data)
+        if number == -1:
+            about |= {"whole": {"size": done.size + len(data), "sha256": whole.hexdigest()}}
+        entry = ("file.saved" if number == -1 else "file.uploading", about, blobs)
+        if number == 1:
+            found = await self.supervisor.write(path, data, entry)
+        else:
+            text = base64.b64encode(data).decode()
+            found = await self.supervisor.call("fs.append", entry=entry, path=path, base64=text, size=done.size)
+        if number != -1:
+            self._uploads[path] = Upload(done.size + len(data), done.parts + 1, whole)
+            while len(self._uploads) > PARTS:
+                self._uploads.popitem(last=False)
+        else:
+            Guard.current().budget.know(whole.hexdigest())
+        return model_of(path, found)
 
     def _bytes(self, model: dict[str, Any], path: str) -> bytes:
         """Make the bytes of a model that a browser sent."""

@@ -38,6 +38,10 @@ class Closable(Protocol):
         """The kernel it is connected to."""
 
     @property
+    def websocket_handler(self) -> Any:
+        """The request it began with."""
+
+    @property
     def busy(self) -> bool:
         """Whether a cell of it is running."""
 
@@ -60,6 +64,8 @@ class Guard:
         self.policy = AsyncPolicy(settings.opa, settings.tokens["opa"])
         self.source = Source(settings.log, settings.tokens["session"], settings.source, boot=settings.boot)
         self.supervisor = Supervisor(settings.sock, self.record, self._supervisor_lost)
+        self.listeners: set[Closable] = set()  # JupyterLab's event sockets
+        self.waiting = 0  # bytes of frames of all connections that wait for their record
         self.connections: set[Closable] = set()
         self.cells: dict[str, Book] = {}  # kernel id -> what it was asked and has shown
         self.order: dict[str, asyncio.Lock] = {}  # kernel id -> what is recorded first is delivered first
@@ -78,7 +84,7 @@ class Guard:
         self._display_known: tuple[Any, ...] = ()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refused: deque[float] = deque()
-        self._refused_last: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._refused_last: OrderedDict[tuple[str, str, str, str], float] = OrderedDict()
         self._suppressed = 0
         self._closings: deque[tuple[float, str, dict[str, Any]]] = deque()
         self._last_act = 0.0
@@ -139,9 +145,9 @@ class Guard:
             self.memory.done(str(data.get("msg_id", "")))
         return index
 
-    def record_soon(self, kind: str, data: dict[str, Any], blobs: Iterable[tuple[str, str, bytes]] = ()) -> None:
+    def record_soon(self, kind: str, data: dict[str, Any], actor: dict[str, str] | None = None) -> None:
         """Write an entry that nothing waits for (a closing entry, a refusal); a failure shows in the session's output."""
-        self.spawn(self._record_quietly(kind, data, tuple(blobs)))
+        self.spawn(self._record_quietly(kind, data, actor))
 
     def record_when_idle(self, kind: str, data: dict[str, Any]) -> None:
         """Write a closing entry in a pause between acts, at the latest after CLOSING_WAIT: the next cell does not queue behind it."""
@@ -156,13 +162,13 @@ class Guard:
             if now - self._last_act < PAUSE and now - begun < CLOSING_WAIT and self.lease.live:
                 await asyncio.sleep(PAUSE)
                 continue
-            await self._record_quietly(kind, data, ())
+            await self._record_quietly(kind, data)
             self._closings.popleft()
 
-    async def _record_quietly(self, kind: str, data: dict[str, Any], blobs: tuple[tuple[str, str, bytes], ...]) -> None:
+    async def _record_quietly(self, kind: str, data: dict[str, Any], actor: dict[str, str] | None = None) -> None:
         for wait in (0.5, 2, 10, 0):
             with contextlib.suppress(Refusal):
-                await self.record(kind, data, blobs)
+                await self.record(kind, data, actor=actor)
                 return
             await asyncio.sleep(wait)
         _log.error("not recorded: %s %s", kind, {name: data.get(name) for name in ("kernel", "msg_id", "path", "code")})
@@ -174,24 +180,25 @@ class Guard:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def refused(self, code: str, method: str, path: str, status: int) -> None:
-        """Record a refused request, at a bounded rate: what is left out is counted in the next entry."""
+    def refused(self, code: str, method: str, path: str, status: int, login: str = "") -> None:
+        """Record a refused request of `login` (empty: nobody the hub knows), at a bounded rate: what is left out is counted in the next entry."""
         now = time.monotonic()
         while self._refused and now - self._refused[0] > 60:
             self._refused.popleft()
         # JupyterLab itself asks for a few things it does not get, again and again: once in ten minutes says it.
-        again = now - self._refused_last.get((code, method, path), float("-inf")) < 600
+        again = now - self._refused_last.get((login, code, method, path), float("-inf")) < 600
         if again or len(self._refused) >= REFUSALS_PER_MINUTE:
             self._suppressed += 1
             return
-        self._refused_last[code, method, path] = now
+        self._refused_last[login, code, method, path] = now
         while len(self._refused_last) > 256:
             self._refused_last.popitem(last=False)
         self._refused.append(now)
         data = {"code": code, "method": method[:10], "path": path[:512], "status": status}
         if self._suppressed:
             data["suppressed"], self._suppressed = self._suppressed, 0
-        self.record_soon("request.refused", data)
+        who = {"type": "person", "id": login, "login": login} if login else {"type": "anonymous", "id": "-"}
+        self.record_soon("request.refused", data, who)
 
     # --- policy and lease
 
@@ -302,9 +309,9 @@ class Guard:
         self.record_soon("session.logged_out", {"epoch": self.lease.epoch})
 
     def _close_all(self, code: str, status: int = CLOSE_CODE) -> None:
-        for connection in list(self.connections):
+        for held in [*self.connections, *self.listeners]:
             with contextlib.suppress(Exception):
-                connection.shut(status, code)
+                held.shut(status, code)
 
     def activity(self) -> dict[str, Any]:
         """What the portal learns for culling idle sandboxes."""

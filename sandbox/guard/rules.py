@@ -45,6 +45,7 @@ CELL_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 FLAGS = ("silent", "store_history", "allow_stdin", "stop_on_error")
 SMALL = 4096  # bytes of a message's other parts that are kept in the entry itself
 STATUS_BYTES = 16  # what a status message counts: its state and its moment say something too
+HEADER_BYTES = 65536  # of a header from the kernel; its own are a few hundred
 REPLY_BYTES = 65536  # what may be shown for a recorded request that is no cell (a completion, help)
 HASHED = 4 * 1024 * 1024  # bytes of a payload that may be remembered as shown; more is over every allowance of a cell
 COUNT = re.compile(rb'"execution_count": ?[0-9]{1,9}(?=[,}])')
@@ -274,6 +275,8 @@ def outgoing(channel: str, parts: list[bytes]) -> Outgoing:
     """Read the parts `[signature, header, parent, metadata, content, buffers…]`; raises ValueError on garbage."""
     if len(parts) < 5:
         raise ValueError("too few parts")
+    if len(parts[1]) > HEADER_BYTES or len(parts[2]) > HEADER_BYTES:
+        raise ValueError("a header of that size is none")
     header, parent = json.loads(parts[1]), json.loads(parts[2])
     if not isinstance(header, dict) or not isinstance(parent, dict):
         raise ValueError("a header is not an object")  # noqa: TRY004 - it is input, not a programming error

@@ -17,7 +17,16 @@ from sandbox.domain.errors import Refusal
 
 LINE = 48 * 1024 * 1024
 SECONDS = 10.0
-CODES = {"not_found": 404, "exists": 409, "too_large": 413, "disk_full": 507, "is_directory": 409, "not_a_file": 409, "bad_path": 400}
+CODES = {
+    "not_found": 404,
+    "exists": 409,
+    "too_large": 413,
+    "disk_full": 507,
+    "is_directory": 409,
+    "not_a_file": 409,
+    "bad_path": 400,
+    "changed": 409,
+}
 
 
 WORDS = ("path", "to", "cwd")  # what a browser may choose of a request

@@ -69,6 +69,7 @@ class Stack:
         self.greeted = asyncio.Event()
         self.epoch = 1
         self.renewing = True
+        self.signed_out = False  # the hub forgets everybody
         self.allow = True
         self.reasons = ["policy_says_no"]
         self.policy_down = False
@@ -145,10 +146,11 @@ class Stack:
 
         async def user(request):
             token = request.headers.get("Authorization", "").removeprefix("token ")
-            scopes = {"own-token": [f"access:servers!server={LOGIN}/{SANDBOX}"], "other-token": ["access:servers!user=somebody"]}.get(token)
-            if scopes is None:
+            mine = {"own-token": [f"access:servers!server={LOGIN}/{SANDBOX}"], "no-scope": [f"read:users:name!user={LOGIN}"]}
+            scopes = (mine | {"other-token": ["access:servers!user=somebody"]}).get(token)
+            if scopes is None or self.signed_out:
                 raise web.HTTPForbidden
-            name = LOGIN if token == "own-token" else "somebody"
+            name = LOGIN if token in mine else "somebody"
             return web.json_response({"name": name, "kind": "user", "admin": False, "groups": [], "scopes": scopes})
 
         app = web.Application()

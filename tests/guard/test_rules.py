@@ -9,7 +9,7 @@ from jupyter_server.services.kernels.connection.base import deserialize_msg_from
 
 from sandbox.guard.budget import REPEAT_BYTES, Budget
 from sandbox.guard.messages import V1, Frame, Malformed, decode, encode
-from sandbox.guard.rules import Book, Ledger, Outgoing, inbound, outgoing, rebuilt, replies
+from sandbox.guard.rules import HEADER_BYTES, Book, Ledger, Outgoing, inbound, outgoing, rebuilt, replies
 
 
 def header(kind="execute_request", **more):
@@ -319,3 +319,12 @@ def test_a_refused_cell_gets_error_reply_and_idle():
         ("status", "iopub"),
     ]
     assert replies(request, "lease_ended", "…")[2][1]["ename"] == "lease_ended"
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_w12_a_giant_header_of_the_kernel_is_garbage_before_it_is_read(place):
+    parts = [b"sig", json.dumps(header("stream")).encode(), b"{}", b"{}", b'{"name": "stdout", "text": "x"}']
+    assert isinstance(outgoing("iopub", parts), Outgoing)
+    parts[place] = parts[place][:-1] + b" " * HEADER_BYTES + b"}"
+    with pytest.raises(ValueError, match="size"):
+        outgoing("iopub", parts)

@@ -66,6 +66,10 @@ MESSAGES: dict[str, Message] = {
         "剩余的显示额度不够打开这个文件，请稍后再打开，或在门户申请更多额度。文件仍在工作区，代码可以读取；要带出结果请用 ds.export。",
         "What is left of the display budget is too little to open this. Open it later, or ask for more budget in the portal. The file is in the workspace and code can read it; to take results out use ds.export.",
     ),
+    "upload_out_of_order": Message(
+        "上传的分块次序不对，没有写入。请重新上传这个文件。",
+        "The parts of the upload came out of order and were not written. Upload the file again.",
+    ),
     "kernel_gone": Message("内核已经结束，请重新启动内核。", "The kernel has ended. Restart it."),
     "path_refused": Message(
         "沙箱没有开放这个地址（如终端、文件下载、扩展管理）。要带出结果请用 ds.export 提交审核。",
@@ -73,6 +77,10 @@ MESSAGES: dict[str, Message] = {
     ),
     "not_allowed": Message("您没有进行这项操作的权限。", "You are not allowed to do this."),
     "not_signed_in": Message("您没有登录，或者这不是您的沙箱。", "You are not signed in, or this is not your sandbox."),
+    "workspace_changed": Message(
+        "上传期间文件被改动，上传已中断。请重新上传。",
+        "The file was changed while it was uploaded, and the upload was stopped. Upload it again.",
+    ),
     "workspace_not_found": Message("工作区里没有这个文件或目录。", "There is no such file or directory in the workspace."),
     "workspace_exists": Message(
         "同名的文件或目录已经存在，请换一个名字。", "A file or directory of that name exists. Choose another name."
