@@ -341,9 +341,9 @@ class Client:
 
     # The sandbox
 
-    async def open(self, project: str, *, seconds: float = 180) -> dict[str, Any]:
+    async def open(self, project: str, *, seconds: float = 180, environment: str | None = None) -> dict[str, Any]:
         """Open the project's sandbox, wait until it runs and log in to it; return it. ApiError with the portal's reason otherwise."""
-        sandbox = await self.post(f"/projects/{project}/sandbox/open")
+        sandbox = await self.post(f"/projects/{project}/sandbox/open", {"environment": environment} if environment else None)
         until = time.monotonic() + seconds
         while sandbox["state"] in LIVE:
             if time.monotonic() > until:
@@ -387,10 +387,10 @@ class Client:
         """Write a text file into the workspace."""
         return await self.jupyter("PUT", f"api/contents/{quote(path)}", {"type": "file", "format": "text", "content": text})
 
-    async def kernel(self, kernel: str | None = None) -> Kernel:
-        """Start a kernel, or attach to `kernel`, and return its socket (the caller closes it)."""
+    async def kernel(self, kernel: str | None = None, *, name: str | None = None) -> Kernel:
+        """Start a kernel (`name`: `python3`, `ir`), or attach to `kernel`, and return its socket (the caller closes it)."""
         if kernel is None:
-            kernel = (await self.jupyter("POST", "api/kernels", {}))["id"]
+            kernel = (await self.jupyter("POST", "api/kernels", {"name": name} if name else {}))["id"]
         url = f"{self._base}api/kernels/{kernel}/channels?session_id={uuid.uuid4().hex}"
         try:
             with _answering(url):

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-IMAGES = ("session", "kernel", "data")
+IMAGES = ("session", "kernel", "kernel-r", "data")
 WORKSPACES = ("auto", "loop", "plain")
 WORKSPACE_BYTES, WORKSPACE_INODES = 2 << 30, 100_000
 DEFAULT_URL = "http://sandbox.localhost:8000"
@@ -57,7 +57,7 @@ class Settings:
             url=url,
             demo=env.get("DATASANDBOX_DEMO", "") == "1",
             runtime=env.get("DATASANDBOX_RUNTIME") or "runc",
-            images=MappingProxyType({name: env.get(f"DATASANDBOX_IMAGE_{name.upper()}", "") for name in IMAGES}),
+            images=MappingProxyType({name: env.get(image_variable(name), "") for name in IMAGES}),
             database_url=env.get("DATASANDBOX_DATABASE_URL") or f"sqlite:///{home}/db/portal.sqlite",
             workspace=workspace,
             workspace_bytes=_number(env, "DATASANDBOX_WORKSPACE_BYTES", WORKSPACE_BYTES, 16 << 20, 1 << 40),
@@ -109,6 +109,11 @@ class Settings:
         """Return what `service` accepts: holder -> hex SHA-256 of that holder's token."""
         folder = self.secret_file(service, "accepts")
         return {path.stem: path.read_text().strip() for path in sorted(folder.glob("*.sha256"))}
+
+
+def image_variable(name: str) -> str:
+    """Return the name of the variable that says which image `name` is."""
+    return f"DATASANDBOX_IMAGE_{name.upper().replace('-', '_')}"
 
 
 def check_url(url: str) -> None:

@@ -8,7 +8,7 @@ its answers as data (sizes capped, names checked). It listens on `/sock/supervis
 | verb | takes | result |
 |---|---|---|
 | hello | keep (kernels the session still knows) | `{"version": 1, "ended": n, "alive": [kernel…], "empty": bool}`; ends every other kernel |
-| start | kernel, connection (ipc: `ip` is `/sock/<name>`), cwd | `{"pid"}` |
+| start | kernel, connection (ipc: `ip` is `/sock/<name>`), cwd, language (`python3`, `ir`) | `{"pid"}` |
 | poll | kernel | `{"status": null while it runs, else the exit status}` |
 | interrupt | kernel | SIGINT to the kernel's process group |
 | signal | kernel, signum | that signal to the group |
@@ -51,7 +51,18 @@ ENTRIES = 5000
 PR_SET_DUMPABLE = 4
 NAME = re.compile(r"[0-9a-z]{4,40}")
 # `%%sql` from the start; the record is the history, a database of it in the workspace would only cost space.
-OPTIONS = ("--IPKernelApp.extra_extensions=['datasandbox']", "--HistoryManager.enabled=False")
+# What runs for a kernel's name: nothing that comes over the socket is ever part of a command but the connection file we wrote.
+KERNELS = {
+    "python3": [
+        sys.executable,
+        "-m",
+        "ipykernel_launcher",
+        "--IPKernelApp.extra_extensions=['datasandbox']",
+        "--HistoryManager.enabled=False",
+        "-f",
+    ],
+    "ir": ["/usr/bin/R", "--no-echo", "--no-save", "--no-restore", "-e", "datasandbox::kernel()", "--args"],
+}
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 
 
@@ -73,8 +84,11 @@ class Kernels:
         self.status: dict[str, int] = {}
         self.names: dict[str, str] = {}
 
-    def start(self, kernel: str, connection: dict[str, Any], cwd: str = "") -> dict[str, Any]:
-        """Start ipykernel on the given ipc sockets. The connection file stays in this container's /tmp."""
+    def start(self, kernel: str, connection: dict[str, Any], cwd: str = "", language: str = "python3") -> dict[str, Any]:
+        """Start a kernel of that language on the given ipc sockets. The connection file stays in this container's /tmp."""
+        argv = KERNELS.get(language)
+        if argv is None or not Path(argv[0]).exists():
+            raise Refused("kernel_unknown", language)
         name = Path(str(connection["ip"])).name
         if connection["transport"] != "ipc" or str(connection["ip"]) != str(SOCK / name) or not NAME.fullmatch(name):
             raise Refused("bad_connection")
@@ -89,7 +103,7 @@ class Kernels:
             json.dump(keep, out)
         where = workspace(cwd)
         process = subprocess.Popen(
-            [sys.executable, "-m", "ipykernel_launcher", "-f", str(file), *OPTIONS],
+            [*argv, str(file)],
             cwd=where if where.is_dir() else HOME,
             stdin=subprocess.DEVNULL,
             start_new_session=True,

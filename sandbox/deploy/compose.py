@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from sandbox.deploy import gvisor, host, images, mounts, state, tools
 from sandbox.deploy.state import Deployment
 from sandbox.deploy.steps import CHECKOUT, SetupError, run, say
-from sandbox.settings import DEFAULT_URL, WORKSPACE_BYTES, WORKSPACE_INODES, Settings
+from sandbox.settings import DEFAULT_URL, WORKSPACE_BYTES, WORKSPACE_INODES, Settings, image_variable
 from sandbox.warden import loop
 
 # what must answer inside the networks, asked from the portal's container: names and routes are proven too
@@ -172,7 +172,7 @@ def variables(deployment: Deployment) -> dict[str, str]:
         "DATASANDBOX_OPA_ACCEPTS_PORTAL": (secrets / "opa/accepts/portal.sha256").read_text(),
         "DATASANDBOX_OPA_ACCEPTS_SESSION": (secrets / "opa/accepts/session.sha256").read_text(),
         "CONFIGPROXY_AUTH_TOKEN": (secrets / "hub/proxy.token").read_text(),
-        **{f"DATASANDBOX_IMAGE_{name.upper()}": identity for name, identity in deployment.images.items()},
+        **{image_variable(name): identity for name, identity in deployment.images.items()},
     }
 
 

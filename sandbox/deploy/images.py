@@ -21,7 +21,7 @@ from sandbox.deploy.steps import CACHE, CHECKOUT, LOCKS, digest, files_under, ne
 from sandbox.domain.uids import UIDS
 
 IMAGES = CHECKOUT / "images"
-RUNNING = ("control", "session", "kernel", "data", "proxy", "opa")
+RUNNING = ("control", "session", "kernel", "kernel-r", "data", "proxy", "opa")
 CAS = Path("/usr/local/share/ca-certificates")
 PACKAGE = ("pyproject.toml", "sandbox/__init__.py", "sandbox/settings.py", "sandbox/domain", "audit")
 FILL = Callable[[Path], None]
@@ -123,7 +123,7 @@ def _session(context: Path) -> None:
 def _kernel(context: Path) -> None:
     (context / "src" / "datasandbox").mkdir(parents=True)
     for file in files_under(IMAGES / "kernel"):
-        if file.name not in {"Dockerfile", "fonts.Dockerfile", "matplotlibrc", "seccomp.json", "strip"}:
+        if not file.name.endswith("Dockerfile") and file.name not in {"matplotlibrc", "seccomp.json", "strip", "r.txt", "fonts.conf"}:
             _place(file, context / "src" / file.relative_to(IMAGES / "kernel"))
 
 
@@ -151,12 +151,26 @@ ALL = {
         Image("control", "control/Dockerfile", ("build", "control-deps", "vendor"), _control),
         Image("session", "session/Dockerfile", ("build", "session-deps"), _session),
         Image("kernel", "kernel/Dockerfile", ("build", "kernel-fonts"), _kernel),
+        Image(
+            "kernel-r-deps",
+            "kernel/r.Dockerfile",
+            ("build", "kernel-fonts"),
+            _flat("images/kernel/r.txt", "images/kernel/fonts.conf", "images/kernel/strip"),
+        ),
+        Image("kernel-r", "kernel/Dockerfile", ("build", "kernel-r-deps"), _kernel),
         Image("data", "data/Dockerfile", ("build", "data-deps"), copy(*PACKAGE, "sandbox/checks")),
         Image("proxy", "proxy/Dockerfile", ("node", "base"), _flat("images/proxy/package.json", "images/proxy/package-lock.json")),
         Image("opa", "opa/Dockerfile", (), _opa),
     )
 }
-ARGUMENT = {"control-deps": "DEPS", "session-deps": "DEPS", "data-deps": "DEPS", "kernel-deps": "DEPS", "kernel-fonts": "DEPS"}
+ARGUMENT = {
+    "control-deps": "DEPS",
+    "session-deps": "DEPS",
+    "data-deps": "DEPS",
+    "kernel-deps": "DEPS",
+    "kernel-fonts": "DEPS",
+    "kernel-r-deps": "DEPS",
+}
 
 
 def build(*names: str) -> dict[str, str]:

@@ -64,6 +64,13 @@ class Access(StrEnum):
     QUERIED = "queried"
 
 
+class Environment(StrEnum):
+    """What a sandbox can compute with: Python alone, or R beside it. Chosen when it is opened, fixed by the launch spec."""
+
+    PYTHON = "python"
+    PYTHON_R = "python_r"
+
+
 class ProjectState(StrEnum):
     """A project."""
 

@@ -147,7 +147,9 @@ async def take_up(guard: Guard, serverapp: Any, alive: Any) -> None:
     for number in kept:
         guard.take_up.add(number)
         # the class's own start: ours would record a start and ask for the lease, and nothing is started here
-        await serverapp.kernel_manager._async_start_kernel(kernel_id=number, path=guard.memory.kernels[number]["cwd"])  # noqa: SLF001
+        known = guard.memory.kernels[number]
+        start = serverapp.kernel_manager._async_start_kernel  # noqa: SLF001
+        await start(kernel_id=number, path=known["cwd"], kernel_name=known["language"])
     for number, row in list(guard.memory.notebooks.items()):
         if row["kernel_id"] in kept:
             await serverapp.session_manager.take_up(number, row)

@@ -11,7 +11,7 @@ from tornado import web
 from sandbox.domain.errors import Refusal
 from sandbox.guard.contents import clean
 from sandbox.guard.guard import Guard
-from sandbox.guard.provisioner import KERNEL
+from sandbox.guard.provisioner import KERNEL, KNOWN
 
 MESSAGE_BYTES = 32 * 1024 * 1024
 QUEUED = 64
@@ -52,7 +52,8 @@ class SandboxKernels(AsyncMappingKernelManager):
         """Start a kernel; a name the browser chose is not taken over."""
         if isinstance(kernel_id, str) and kernel_id in self:
             return kernel_id
-        if kwargs.get("kernel_name") not in {None, KERNEL}:
+        name = kwargs.get("kernel_name") or KERNEL
+        if name not in KNOWN or name not in Guard.current().settings.kernels:
             raise web.HTTPError(400, Guard.current().say("kernel_unknown"), reason="kernel_unknown")
         kwargs.pop("env", None)
         number = self.new_kernel_id(**kwargs)
@@ -60,7 +61,7 @@ class SandboxKernels(AsyncMappingKernelManager):
             path = clean(path) if path else ""
         except (Refusal, AttributeError) as bad:
             raise web.HTTPError(400, Guard.current().say("workspace_bad_path"), reason="workspace_bad_path") from bad
-        await self._record("kernel.start", number, cwd=path)
+        await self._record("kernel.start", number, name=name, cwd=path)
         try:
             return await self._async_start_kernel(kernel_id=number, path=path, **kwargs)
         except Refusal as refusal:

@@ -26,7 +26,7 @@ class Memory:
 
     path: Path
     boot: str
-    kernels: dict[str, dict[str, Any]] = field(default_factory=dict)  # id -> {"name","key","port","cwd"}
+    kernels: dict[str, dict[str, Any]] = field(default_factory=dict)  # id -> {"name","key","port","cwd","language"}
     notebooks: dict[str, dict[str, Any]] = field(default_factory=dict)  # Jupyter's session id -> its row
     open: dict[str, dict[str, Any]] = field(default_factory=dict)  # msg_id -> {"kernel","kind","state"}
     executions: int = 0
@@ -72,7 +72,7 @@ class Memory:
 
     def _apply(self, line: dict[str, Any]) -> None:
         match line:
-            case {"kernel": str(number), "name": str(), "key": str(), "port": int(), "cwd": str()}:
+            case {"kernel": str(number), "name": str(), "key": str(), "port": int(), "cwd": str(), "language": str()}:
                 self.kernels[number] = line
             case {"kernel_gone": str(number)}:
                 self.kernels.pop(number, None)

@@ -19,27 +19,29 @@ from sandbox.guard.supervisor import Supervisor, SupervisorDown
 
 NAME = "datasandbox-provisioner"
 KERNEL = "python3"
+KNOWN = {KERNEL: ("Python 3", "python"), "ir": ("R", "R")}
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _starts = itertools.count(1)
 
 
 class SandboxKernelSpecs(KernelSpecManager):
-    """The one kernel there is. No directory is searched, so no file can add another (W5)."""
+    """The kernels that the launch spec names. No directory is searched, so no file can add another (W5)."""
 
     ensure_native_kernel = False
 
     def find_kernel_specs(self) -> dict[str, str]:
-        """Name the kernel; it has no resource directory."""
-        return {KERNEL: ""}
+        """Name the kernels; they have no resource directory."""
+        return {name: "" for name in Guard.current().settings.kernels if name in KNOWN}
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """Return the kernel, which only our provisioner can start; anything else is NoSuchKernel."""
-        if kernel_name != KERNEL:
+        """Return a kernel, which only our provisioner can start; anything else is NoSuchKernel."""
+        if kernel_name not in self.find_kernel_specs():
             raise NoSuchKernel(kernel_name)
+        title, language = KNOWN[kernel_name]
         return KernelSpec(
             argv=[],
-            display_name="Python 3",
-            language="python",
+            display_name=title,
+            language=language,
             interrupt_mode="signal",
             metadata={"kernel_provisioner": {"provisioner_name": NAME}},
         )
@@ -82,16 +84,18 @@ class SandboxProvisioner(KernelProvisionerBase):
         return {"cmd": [], "env": {}}  # no environment crosses
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:  # noqa: ARG002 - the signature is Jupyter's
-        """Have the supervisor start ipykernel; raises Refusal if it cannot."""
+        """Have the supervisor start the kernel of that name; what runs for a name is its own table. Raises Refusal if it cannot."""
         if self._taken_up:
             self._started = True
             return self.connection_info
+        manager: Any = self.parent
+        language = str(manager.kernel_name)
         info = {**self.connection_info, "key": bytes(self.connection_info["key"]).decode()}
         try:
-            where = {"name": Path(info["ip"]).name, "key": info["key"], "port": info[PORTS[0]], "cwd": self._cwd}
+            where = {"name": Path(info["ip"]).name, "key": info["key"], "port": info[PORTS[0]], "cwd": self._cwd, "language": language}
             Guard.current().memory.note(kernel=self.kernel_id, **where)
-            entry = ("kernel.launch", {"kernel": self.kernel_id, "cwd": self._cwd}, ())
-            await self._supervisor.call("start", entry=entry, kernel=self.kernel_id, connection=info, cwd=self._cwd)
+            entry = ("kernel.launch", {"kernel": self.kernel_id, "name": language, "cwd": self._cwd}, ())
+            await self._supervisor.call("start", entry=entry, kernel=self.kernel_id, connection=info, cwd=self._cwd, language=language)
         except (OSError, TimeoutError) as down:
             raise Refusal("kernel_container_down", status=503) from down
         self._started = True

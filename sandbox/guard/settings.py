@@ -19,6 +19,7 @@ class Settings:
     sock: Path
     door: Path
     tokens: dict[str, str]
+    kernels: tuple[str, ...] = ("python3",)
 
     def __repr__(self) -> str:
         return f"Settings(sandbox={self.sandbox!r}, boot={self.boot!r}, login={self.login!r})"
@@ -41,4 +42,5 @@ class Settings:
             sock=Path(environ.get("DATASANDBOX_SOCK", "/sock")),
             door=Path(environ.get("DATASANDBOX_DOOR", "/door")),
             tokens={"session": environ["DATASANDBOX_SESSION_TOKEN"], "opa": environ["DATASANDBOX_OPA_TOKEN"]},
+            kernels=tuple(environ.get("DATASANDBOX_KERNELS", "python3").split(",")),
         )

@@ -17,6 +17,7 @@ from sandbox.domain import agreements as rules
 from sandbox.domain.clock import stamp
 from sandbox.domain.columns import treatment
 from sandbox.domain.errors import Refusal
+from sandbox.domain.fields import one_of
 from sandbox.domain.ids import new_id
 from sandbox.domain.permissions import Permission
 from sandbox.domain.spec import LIFETIME, MIB
@@ -26,6 +27,7 @@ from sandbox.domain.states import (
     Access,
     AgreementState,
     Desired,
+    Environment,
     SandboxState,
     SessionState,
     step,
@@ -43,6 +45,9 @@ KERNEL_LIMITS = {"memory": 3072 * MIB, "cpus": 2.0, "pids": 256, "tmp_bytes": 51
 SESSION_MEMORY = 768 * MIB
 # After this a session must be started anew: its token's life, and a bound on how long one boot's record gets.
 SESSION_LIFE = timedelta(days=7)
+# Which image a kernel container is made of, and which kernels its session offers: ours to say, in the signed spec.
+IMAGE_OF = {Environment.PYTHON: "kernel", Environment.PYTHON_R: "kernel-r"}
+KERNELS_OF = {Environment.PYTHON: "python3", Environment.PYTHON_R: "python3,ir"}
 PENDING = frozenset({SandboxState.REQUESTED, SandboxState.STARTING})
 
 
@@ -58,14 +63,17 @@ class Launch:
 # What a person does ------------------------------------------------------------------------------------------------------
 
 
-def open_sandbox(ctx: Context, project_id: str) -> Sandbox:
+def open_sandbox(ctx: Context, project_id: str, environment: str | None = None) -> Sandbox:
     """Ask for the person's sandbox of a project to be started; a running one is given back as it is.
+
+    `environment` is one of `Environment` (`choice_unknown`); without one it is that of the last time, at first Python.
 
     Refusals (409): `agreement_not_active` when no agreement of the project is in force, `release_not_ready` while one is prepared,
     `start_pending` while another start is under way, `sandbox_being_cut` until a cut is complete.
     """
     project = _project(ctx, project_id)
     ctx.require(Permission.SANDBOX_OPEN, members=_members(project))
+    chosen = None if environment is None else one_of(environment, "environment", Environment)
     known = agreed.of_project(ctx.db, project.id)
     live = [a for a in known if rules.in_force(a, a.holds, ctx.now)]
     if not live:
@@ -86,6 +94,7 @@ def open_sandbox(ctx: Context, project_id: str) -> Sandbox:
             generation=0,
             changed=ctx.now,
             executions=0,
+            environment=Environment.PYTHON,
         )
         with unique_or(ctx.db, "start_pending"):
             ctx.db.add(sandbox)
@@ -97,8 +106,13 @@ def open_sandbox(ctx: Context, project_id: str) -> Sandbox:
         return sandbox
     _set(sandbox, SandboxState.REQUESTED, ctx.now)
     sandbox.desired, sandbox.reason = Desired.RUNNING, None
+    sandbox.environment = chosen or sandbox.environment
     sandbox.generation += 1
-    ctx.record("sandbox.requested", refs=_refs(sandbox), data={"agreements": {a.id: a.epoch for a in live}})
+    ctx.record(
+        "sandbox.requested",
+        refs=_refs(sandbox),
+        data={"agreements": {a.id: a.epoch for a in live}, "environment": sandbox.environment.value},
+    )
     with unique_or(ctx.db, "start_pending"):
         jobs.enqueue(ctx.db, ctx.now, "start", sandbox.id)
     return sandbox
@@ -156,6 +170,7 @@ def sandbox_view(ctx: Context, sandbox: Sandbox, settings: Settings) -> dict[str
         "url": settings.sandbox_url(sandbox.person.login, sandbox.id) if running else None,
         "created": stamp(sandbox.created),
         "changed": stamp(sandbox.changed),
+        "environment": sandbox.environment.value,
         "executions": sandbox.executions,
         "last_activity": stamp(sandbox.last_activity) if sandbox.last_activity else None,
         "mounted": [item.dataset.name for item in items if item.access is Access.MOUNTED],
@@ -209,6 +224,7 @@ def authorise(ctx: Context, settings: Settings, *, login: str, server: str) -> L
             "releases": spec["kernel"]["releases"],
             "images": {"kernel": spec["kernel"]["image"], "session": spec["session"]["image"]},
             "runtime": spec["kernel"]["runtime"],
+            "environment": sandbox.environment.value,
             "decision": decision.decision_id,
             "revision": decision.revision,
         },
@@ -467,14 +483,19 @@ def _spec(ctx: Context, settings: Settings, sandbox: Sandbox, session: SandboxSe
         "project": sandbox.project_id,
         "epochs": {a.id: a.epoch for a in agreements},
         "kernel": {
-            "image": settings.images["kernel"],
+            "image": settings.images[IMAGE_OF[sandbox.environment]],
             "runtime": settings.runtime,
             **KERNEL_LIMITS,
             "workspace": {"bytes": settings.workspace_bytes, "inodes": settings.workspace_inodes},
             "lang": "en" if person.lang.startswith("en") else "zh-CN",
             "releases": mounted,
         },
-        "session": {"id": session.id, "image": settings.images["session"], "memory": SESSION_MEMORY, "environment": {}},
+        "session": {
+            "id": session.id,
+            "image": settings.images["session"],
+            "memory": SESSION_MEMORY,
+            "environment": {"DATASANDBOX_KERNELS": KERNELS_OF[sandbox.environment]},
+        },
     }
 
 

@@ -87,6 +87,7 @@ class Table(DeclarativeBase):
         list[dict[str, Any]]: JSON,
         str: Text,
         st.PartyKind: one_of(st.PartyKind),
+        st.Environment: one_of(st.Environment),
         st.BodyKind: one_of(st.BodyKind),
         st.Role: one_of(st.Role),
         st.GrantState: one_of(st.GrantState),
@@ -553,6 +554,7 @@ class Sandbox(Made, Table):
     changed: Mapped[datetime]
     executions: Mapped[int] = mapped_column(BigInteger)
     last_activity: Mapped[datetime | None]
+    environment: Mapped[st.Environment] = mapped_column(server_default=st.Environment.PYTHON.value)
     project: Mapped[Project] = relationship()
     person: Mapped[Person] = relationship()
     sessions: Mapped[list["SandboxSession"]] = relationship(back_populates="sandbox", order_by="SandboxSession.created")

@@ -117,7 +117,7 @@ def launch(process: TheHub, server: Server) -> dict[str, Any]:
         process.work.run(sandboxes.start_failed, server.server, refusal.code)
         raise
     token = tokens.sign(process.key, sandbox=server.server, boot=boot, exp=int(time.time() + SESSION_LIFE.total_seconds()))
-    spec["session"]["environment"] = {
+    spec["session"]["environment"] |= {
         "DATASANDBOX_SANDBOX": server.server,
         "DATASANDBOX_BOOT": boot,
         "DATASANDBOX_SESSION_TOKEN": token,

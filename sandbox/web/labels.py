@@ -29,6 +29,7 @@ LABELS: dict[str, dict[str, str]] = {
         "non_open": N_("非开放"),
     },
     "access": {"mounted": N_("挂载"), "queried": N_("查询")},
+    "environment": {"python": "Python", "python_r": N_("Python 与 R")},
     "treatment": {"kept": N_("保留原值"), "pseudonym": N_("替换为假名"), "left_out": N_("不放行")},
     "project": {"active": N_("进行中"), "closed": N_("已关闭")},
     "application": {

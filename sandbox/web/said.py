@@ -136,6 +136,7 @@ _FACTS: tuple[tuple[str, str, str | None], ...] = (
     ("act", N_("操作"), None),
     ("type", N_("消息"), None),
     ("status", N_("状态"), None),
+    ("environment", N_("计算环境"), "environment"),
     ("rows", N_("行数"), None),
     ("frozen_ms", N_("冻结用时（毫秒）"), None),
     ("killed_ms", N_("终止用时（毫秒）"), None),

@@ -101,7 +101,7 @@ async def test_a_cell_whose_browser_leaves_while_its_record_is_awaited_is_closed
 
 
 def test_a_journal_that_is_not_this_sessions_own_is_not_believed(tmp_path):
-    line = {"kernel": "k", "name": "abcd", "key": "key", "port": 10, "cwd": ""}
+    line = {"kernel": "k", "name": "abcd", "key": "key", "port": 10, "cwd": "", "language": "python3"}
     memory = Memory.of(tmp_path, "b1")
     assert not memory.load()
     memory.note(**line)

@@ -177,7 +177,7 @@ def test_an_authorised_start_has_the_releases_and_no_token(ready):
     launch = authorised(ready, sandbox)
     assert launch.spec["sandbox"] == sandbox
     assert [release["dataset"] for release in launch.spec["kernel"]["releases"]] == ["flights"]
-    assert launch.spec["session"]["environment"] == {}
+    assert launch.spec["session"]["environment"] == {"DATASANDBOX_KERNELS": "python3"}
     assert b"token" not in canonical(launch.spec)
     assert last(ready) == ("session.authorised", None)
 

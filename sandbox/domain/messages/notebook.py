@@ -52,7 +52,8 @@ MESSAGES: dict[str, Message] = {
         "The session's server ended unexpectedly and was started again; the kernel and its variables are still there. This cell was running at that moment and nobody can tell whether it finished: look at your variables before you run it again.",
     ),
     "kernel_unknown": Message(
-        "沙箱里没有这种内核，没有启动。请选择 Python 3。", "The sandbox has no such kernel; none was started. Choose Python 3."
+        "这个沙箱没有这种内核，没有启动。请选择启动页列出的内核；如需 R，请关闭沙箱，并在打开时选择“Python 与 R”。",
+        "This sandbox has no such kernel; none was started. Choose one that the launcher lists. For R, close the sandbox and choose Python and R when you open it.",
     ),
     "logged_out": Message(
         "您已退出登录，这个页面已断开；内核仍在运行。请重新登录后打开沙箱。",

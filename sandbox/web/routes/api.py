@@ -83,6 +83,12 @@ class ColumnIn(In):
     title: str | None = None
 
 
+class OpenIn(In):
+    """What a sandbox is opened with: `python` or `python_r`; that of the last time if not given."""
+
+    environment: str | None = None
+
+
 class ProjectIn(In):
     """A project to start."""
 
@@ -422,10 +428,11 @@ def lift(request: Request, hold: str) -> Shape:
 
 
 @api.post("/projects/{project}/sandbox/open", status_code=202)
-def open_sandbox(request: Request, project: str) -> Shape:
+def open_sandbox(request: Request, project: str, given: OpenIn | None = None) -> Shape:
     """Ask for one's sandbox of a project to start; poll `GET /sandboxes/{id}`."""
     with acting(request) as ctx:
-        return sandboxes.sandbox_view(ctx, sandboxes.open_sandbox(ctx, project), runtime_of(request).settings)
+        opened = sandboxes.open_sandbox(ctx, project, given.environment if given else None)
+        return sandboxes.sandbox_view(ctx, opened, runtime_of(request).settings)
 
 
 @api.get("/sandboxes")

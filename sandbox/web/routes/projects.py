@@ -125,11 +125,10 @@ def sandbox_page(sandbox_id: str) -> View:
 
 @pages.post("/projects/{project}/sandbox/open")
 def open_sandbox(request: Request, project: str, form: Form) -> Response:
-    """Ask for one's sandbox to start."""
-    del form
+    """Ask for one's sandbox to start, in the environment chosen."""
 
     def act(ctx: Context) -> Response:
-        return to(f"/sandboxes/{sandboxes.open_sandbox(ctx, project).id}")
+        return to(f"/sandboxes/{sandboxes.open_sandbox(ctx, project, words(form, 'environment') or None).id}")
 
     return submit(request, act, one(project))
 
