@@ -16,4 +16,5 @@ RUN set -eu; export DEBIAN_FRONTEND=noninteractive; touch /tmp/before; \
 FROM ${DEPS}
 COPY --from=installed /out /
 COPY strip /tmp/strip
-RUN /tmp/strip R Rscript fc-match fc-list && rm /tmp/strip
+# fontconfig's list of fonts is made here: the first plot would make it, in the workspace
+RUN mkdir -p /var/cache/fontconfig && fc-match sans:lang=zh-cn && /tmp/strip R Rscript fc-match fc-list && rm /tmp/strip

@@ -61,7 +61,7 @@ KERNELS = {
         "--HistoryManager.enabled=False",
         "-f",
     ],
-    "ir": ["/usr/bin/R", "--no-echo", "--no-save", "--no-restore", "-e", "datasandbox::kernel()", "--args"],
+    "ir": ["/usr/bin/R", "--no-echo", "--no-save", "--no-restore", "-e", "datasandbox:::.kernel()", "--args"],
 }
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 

@@ -31,7 +31,7 @@ print.ds_info <- function(x, ...) cat(x$shown, sep = "\n")
 print.ds_report <- function(x, ...) cat(x$shown, sep = "\n")
 
 #' Run IRkernel on the connection file of the command line; the supervisor calls this.
-kernel <- function() {
+.kernel <- function() {
   # what R code could set is set before any of it runs; a query's answer is shown as R shows tables
   options(bitmapType = "cairo", jupyter.rich_display = TRUE, device = "png")
   suppressPackageStartupMessages(attachNamespace("datasandbox"))
