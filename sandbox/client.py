@@ -369,14 +369,14 @@ class Client:
         self.sandbox = dict(sandbox)
 
     async def jupyter(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the sandbox's Jupyter REST API (`path` such as `api/kernels`); return JSON or None; ApiError with its status."""
+        """Call the sandbox's Jupyter REST API (`path` such as `api/kernels`); return JSON or None; ApiError with its status, the answer as `params`."""
         url = f"{self._base}{path}"
         with _answering(url):
             async with self.http.request(method, url, json=body, headers=self._sandbox_headers(url), allow_redirects=False) as answer:
                 raw = await answer.read()
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             found = _json(raw) or {}
-            raise ApiError("jupyter_refused", str(found.get("message") or found.get("reason") or ""), answer.status)
+            raise ApiError("jupyter_refused", str(found.get("message") or found.get("reason") or ""), answer.status, params=found)
         return _json(raw)
 
     async def contents(self, path: str = "") -> Any:

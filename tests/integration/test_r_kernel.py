@@ -55,7 +55,7 @@ async def test_without_r_the_session_offers_python_only_and_refuses_to_start_r(l
         assert (opened["environment"], await specs(person)) == ("python", {"python3"})
         with pytest.raises(ApiError) as refused:  # the browser cannot choose what the spec does not name
             await person.kernel(name="ir")
-        assert (refused.value.status, refused.value.code) == (400, "kernel_unknown")
+        assert (refused.value.status, refused.value.params["reason"]) == (400, "kernel_unknown")
         with pytest.raises(ApiError) as unknown:
             await person.post(f"/projects/{live.project}/sandbox/open", {"environment": "julia"})
         assert unknown.value.code == "choice_unknown"
