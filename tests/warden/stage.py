@@ -57,7 +57,7 @@ class Log:
 class Stage:
     """A running warden in a thread, its two clients, and the means to make specs and look inside containers."""
 
-    def __init__(self, home: Path, image: str, deployment: str | None = None, workspace_mode: str = "loop", runtime: str = "runc") -> None:
+    def __init__(self, home: Path, image: str, deployment: str | None = None, workspace_mode: str = "auto", runtime: str = "runc") -> None:
         self.id = deployment or secrets.token_hex(4)
         self.runtime = runtime
         self.home = home
